@@ -1,0 +1,1 @@
+"""The commands of cat2cli, one module each."""

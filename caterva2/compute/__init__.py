@@ -1,0 +1,1 @@
+"""CPU-bound pure functions: buffers in, buffers out."""

@@ -1,0 +1,83 @@
+"""What can happen, and the envelope that carries it. Events tell the new state, not a difference."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import msgspec
+
+from caterva2.model.datasets import Entry
+from caterva2.model.roots import RootStatus
+
+
+class DatasetChanged(msgspec.Struct, frozen=True, kw_only=True, tag="dataset-changed"):
+    """A file is new, or has a new generation."""
+
+    root: str
+    entry: Entry
+
+
+class DatasetRemoved(msgspec.Struct, frozen=True, kw_only=True, tag="dataset-removed"):
+    """A file is gone."""
+
+    root: str
+    path: str
+
+
+class RootChanged(msgspec.Struct, frozen=True, kw_only=True, tag="root-changed"):
+    """A root is new, is served from another address, or changed its status."""
+
+    root: str
+    http: str
+    status: RootStatus
+
+
+class Resync(msgspec.Struct, frozen=True, kw_only=True, tag="resync"):
+    """Events were missed: list again.
+
+    Attributes
+    ----------
+    root
+        The root to list again; None for all.
+    """
+
+    root: str | None = None
+
+
+Event: TypeAlias = DatasetChanged | DatasetRemoved | RootChanged | Resync
+
+
+class Envelope(msgspec.Struct, frozen=True, kw_only=True):
+    """An event in the stream of one emitter.
+
+    Attributes
+    ----------
+    epoch
+        Random id of one life of the emitter; a new one restarts `seq`.
+    seq
+        Position in the stream, from 1; 0 marks a position before the first event.
+    at
+        When it was emitted, seconds since 1970, UTC.
+    """
+
+    epoch: str
+    seq: int
+    at: float
+    event: Event
+
+
+class EventBatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Events that a publisher hands to the broker.
+
+    Attributes
+    ----------
+    key
+        Idempotency key: a batch sent twice counts once.
+    root, token
+        The root they are about, and the token that the broker gave its publisher.
+    """
+
+    key: str
+    root: str
+    token: str
+    events: list[DatasetChanged | DatasetRemoved | Resync]

@@ -1,0 +1,118 @@
+"""Queries and bodies of the endpoints, and the answers that only services exchange."""
+
+from __future__ import annotations
+
+import msgspec
+
+from caterva2.model.datasets import Entry
+
+
+class NoQuery(msgspec.Struct, frozen=True):
+    """No query parameters."""
+
+
+class FetchQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Query, or JSON body, of ``/api/fetch``: which part of a dataset.
+
+    Attributes
+    ----------
+    slice_
+        Text form of `caterva2.model.slicing.NDSlice`; empty is the whole.
+    indices
+        JSON list, one entry per dimension: null, integer, ``"start:stop"`` or a list of integers.
+    field
+        One column of a structured array.
+    filter
+        Row condition over the columns of a structured array.
+    """
+
+    slice_: str | None = None
+    indices: str | None = None
+    field: str | None = None
+    filter: str | None = None
+
+
+class ChunkQuery(msgspec.Struct, frozen=True):
+    """Query of ``/api/chunk``: flat index of a chunk."""
+
+    nchunk: int
+
+
+class DownloadQuery(msgspec.Struct, frozen=True):
+    """Query of a publisher's ``/api/download``: flat index of a chunk."""
+
+    nchunk: int
+
+
+class ListQuery(msgspec.Struct, frozen=True):
+    """Query of ``/api/list``: a page of the names.
+
+    Attributes
+    ----------
+    limit
+        At most so many names; None for all.
+    after
+        Only names that sort after this one.
+    """
+
+    limit: int | None = None
+    after: str | None = None
+
+
+class CatalogQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Query of a publisher's ``/api/catalog``: a page of entries in the order of paths."""
+
+    after: str | None = None
+    limit: int = 1000
+
+
+class CatalogPage(msgspec.Struct, frozen=True, kw_only=True):
+    """A page of a publisher's catalog.
+
+    Attributes
+    ----------
+    entries
+        In the order of `Entry.path`.
+    next
+        Pass as `after` for the next page; None at the end.
+    epoch, seq
+        Position of the publisher's events before this page was read.
+    """
+
+    entries: list[Entry]
+    next: str | None
+    epoch: str
+    seq: int
+
+
+class EventsQuery(msgspec.Struct, frozen=True):
+    """Query of ``/api/events``: continue after a known position."""
+
+    epoch: str | None = None
+    since: int | None = None
+
+
+class BlocksRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Body of a publisher's ``/api/blocks``: which parts of a stored frame.
+
+    Attributes
+    ----------
+    skeleton
+        Send header, index and trailer.
+    chunks
+        Pairs of flat chunk index and blocks, or None for the whole chunk. Heads are always sent.
+    ranges
+        Byte ranges (start, stop) of the stored frame; every unit that they touch is sent.
+    """
+
+    skeleton: bool = False
+    chunks: list[tuple[int, list[int] | None]] = []
+    ranges: list[tuple[int, int]] = []
+
+
+class Health(msgspec.Struct, frozen=True, kw_only=True):
+    """Answer of ``/healthz``."""
+
+    status: str
+    service: str
+    version: str

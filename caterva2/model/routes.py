@@ -1,0 +1,211 @@
+"""The endpoint table: one row says everything that both ends of a call need."""
+
+from __future__ import annotations
+
+import enum
+from typing import Any
+
+import msgspec
+
+from caterva2 import errors
+from caterva2.model import requests as q
+from caterva2.model.events import EventBatch
+from caterva2.model.roots import BrokerRoot, Heartbeat, Lease, Registration, RootInfo
+
+
+class Role(enum.StrEnum):
+    """Who serves an endpoint."""
+
+    BROKER = "broker"
+    PUBLISHER = "publisher"
+    SUBSCRIBER = "subscriber"
+
+
+class Auth(enum.StrEnum):
+    """Who may call an endpoint.
+
+    ``PUBLIC``: anybody. ``OPTIONAL``: anybody, and who is logged in sees more.
+    ``SERVICE``: the network's own services; needs the shared secret if one is set.
+    """
+
+    PUBLIC = "public"
+    OPTIONAL = "optional"
+    SERVICE = "service"
+
+
+class Media(enum.StrEnum):
+    """Kind of an answer's body."""
+
+    JSON = "application/json"
+    MSGPACK = "application/vnd.msgpack"
+    BINARY = "application/octet-stream"
+    EXTENTS = "application/vnd.caterva2.chunks"
+    TEXT = "text/plain"
+    WEBSOCKET = "websocket"
+
+
+class Route(msgspec.Struct, frozen=True, kw_only=True):
+    """One endpoint.
+
+    Attributes
+    ----------
+    name
+        Unique within a role; handlers and the client refer to it.
+    path
+        ``{path}`` stands for a percent-encoded path, ``{root}`` for one part.
+        Both spellings, with and without trailing slash, are served.
+    methods
+        HTTP methods; GET includes HEAD.
+    roles
+        Services that have it.
+    query, body
+        Structs of query parameters and of the request body.
+    answer
+        Type of the answer, for JSON and MessagePack.
+    media
+        Kinds of body it may answer with; the first is the usual one.
+    raises
+        Errors that are part of its meaning.
+    proxied
+        The Jupyter server extension may forward it.
+    """
+
+    name: str
+    path: str
+    methods: tuple[str, ...]
+    roles: tuple[Role, ...]
+    auth: Auth
+    summary: str
+    query: type[Any] = q.NoQuery
+    body: type[Any] | None = None
+    answer: Any = None
+    media: tuple[Media, ...] = (Media.JSON,)
+    raises: tuple[type[errors.Caterva2Error], ...] = ()
+    proxied: bool = False
+
+
+B, P, S = (Role.BROKER,), (Role.PUBLISHER,), (Role.SUBSCRIBER,)
+ALL = (Role.BROKER, Role.PUBLISHER, Role.SUBSCRIBER)
+GET, POST = ("GET",), ("POST",)
+READ_ERRORS = (
+    errors.BadPath,
+    errors.RootNotFound,
+    errors.DatasetNotFound,
+    errors.NotADataset,
+    errors.BrokenDataset,
+    errors.PublisherUnavailable,
+    errors.CorruptChunk,
+    errors.Overloaded,
+)
+
+ROUTES: tuple[Route, ...] = (
+    Route(
+        name="health", path="/healthz", methods=GET, roles=ALL, auth=Auth.PUBLIC, answer=q.Health,
+        summary="Tell that the service runs.",
+    ),
+    Route(
+        name="metrics", path="/metrics", methods=GET, roles=ALL, auth=Auth.PUBLIC, media=(Media.TEXT,),
+        summary="Counters and timings in the Prometheus text format.",
+    ),
+    Route(
+        name="openapi", path="/api/openapi.json", methods=GET, roles=S, auth=Auth.PUBLIC, answer=dict[str, Any],
+        summary="This API as an OpenAPI 3.1 document.",
+    ),
+    Route(
+        name="events", path="/api/events", methods=GET, roles=ALL, auth=Auth.OPTIONAL, query=q.EventsQuery,
+        media=(Media.WEBSOCKET,), proxied=True, summary="Follow changes over a websocket.",
+    ),
+    # broker
+    Route(
+        name="broker-roots", path="/api/roots", methods=GET, roles=B, auth=Auth.SERVICE,
+        answer=dict[str, BrokerRoot], summary="List the known roots and their publishers.",
+    ),
+    Route(
+        name="register", path="/api/roots", methods=POST, roles=B, auth=Auth.SERVICE, body=Registration, answer=Lease,
+        raises=(errors.RootTaken, errors.BadPath), summary="Register a root with its publisher.",
+    ),
+    Route(
+        name="heartbeat", path="/api/heartbeat", methods=POST, roles=B, auth=Auth.SERVICE, body=Heartbeat,
+        answer=str, raises=(errors.RootNotFound, errors.RootTaken), summary="Keep a root registered, or give it up.",
+    ),
+    Route(
+        name="announce", path="/api/events", methods=POST, roles=B, auth=Auth.SERVICE, body=EventBatch, answer=str,
+        raises=(errors.RootNotFound, errors.RootTaken), summary="Announce changes of a root's files.",
+    ),
+    # publisher
+    Route(
+        name="publisher-list", path="/api/list", methods=GET, roles=P, auth=Auth.SERVICE, answer=list[str],
+        summary="List the paths of all files.",
+    ),
+    Route(
+        name="publisher-info", path="/api/info/{path}", methods=GET, roles=P, auth=Auth.SERVICE,
+        answer=dict[str, Any], raises=(errors.BadPath, errors.DatasetNotFound), summary="Describe a file.",
+    ),
+    Route(
+        name="publisher-chunk", path="/api/download/{path}", methods=GET, roles=P, auth=Auth.SERVICE,
+        query=q.DownloadQuery, media=(Media.BINARY,), summary="Read one stored chunk.",
+        raises=(errors.BadPath, errors.DatasetNotFound, errors.BadRequest),
+    ),
+    Route(
+        name="catalog", path="/api/catalog", methods=GET, roles=P, auth=Auth.SERVICE, query=q.CatalogQuery,
+        answer=q.CatalogPage, media=(Media.MSGPACK,), summary="Read a page of the descriptions of all files.",
+    ),
+    Route(
+        name="describe", path="/api/describe/{path}", methods=GET, roles=P, auth=Auth.SERVICE,
+        answer=q.Entry, media=(Media.MSGPACK,), summary="Describe a file, complete with its frame.",
+        raises=(errors.BadPath, errors.DatasetNotFound),
+    ),
+    Route(
+        name="blocks", path="/api/blocks/{path}", methods=POST, roles=P, auth=Auth.SERVICE, body=q.BlocksRequest,
+        media=(Media.EXTENTS,), summary="Read parts of a stored frame, as they lie on disk.",
+        raises=(errors.BadPath, errors.DatasetNotFound, errors.DatasetChanged, errors.BrokenDataset, errors.BadRequest),
+    ),
+    # subscriber
+    Route(
+        name="roots", path="/api/roots", methods=GET, roles=S, auth=Auth.OPTIONAL, answer=dict[str, RootInfo],
+        proxied=True, summary="List the roots and areas.",
+    ),
+    Route(
+        name="subscribe", path="/api/subscribe/{root}", methods=POST, roles=S, auth=Auth.OPTIONAL, answer=str,
+        proxied=True, raises=(errors.RootNotFound, errors.NotAuthenticated, errors.PublisherUnavailable),
+        summary="Subscribe to a root.",
+    ),
+    Route(
+        name="list", path="/api/list/{path}", methods=GET, roles=S, auth=Auth.OPTIONAL, query=q.ListQuery,
+        answer=list[str], proxied=True, raises=READ_ERRORS, summary="List the files below a path.",
+    ),
+    Route(
+        name="info", path="/api/info/{path}", methods=GET, roles=S, auth=Auth.OPTIONAL, answer=dict[str, Any],
+        proxied=True, raises=READ_ERRORS, summary="Describe a file or directory.",
+    ),
+    Route(
+        name="fetch", path="/api/fetch/{path}", methods=("GET", "POST"), roles=S, auth=Auth.OPTIONAL,
+        query=q.FetchQuery, body=q.FetchQuery, media=(Media.BINARY, Media.EXTENTS), proxied=True,
+        raises=(*READ_ERRORS, errors.BadSlice, errors.DatasetChanged, errors.ResponseTooLarge,
+                errors.RangeNotSatisfiable),
+        summary="Read a slice of a dataset, or the whole stored file.",
+    ),
+    Route(
+        name="download", path="/api/download/{path}", methods=GET, roles=S, auth=Auth.OPTIONAL,
+        media=(Media.BINARY,), proxied=True, raises=(*READ_ERRORS, errors.RangeNotSatisfiable),
+        summary="Download a whole file as it was published.",
+    ),
+    Route(
+        name="chunk", path="/api/chunk/{path}", methods=GET, roles=S, auth=Auth.OPTIONAL, query=q.ChunkQuery,
+        media=(Media.BINARY,), proxied=True, raises=(*READ_ERRORS, errors.BadRequest),
+        summary="Read one stored chunk.",
+    ),
+)
+
+
+def routes_of(role: Role) -> tuple[Route, ...]:
+    """Return the rows of one service."""
+    return tuple(route for route in ROUTES if role in route.roles)
+
+
+def route(role: Role, name: str) -> Route:
+    """Return the row of a service's endpoint; `KeyError` if there is none."""
+    for row in ROUTES:
+        if role in row.roles and row.name == name:
+            return row
+    raise KeyError(f"{role} has no endpoint {name!r}")

@@ -1,0 +1,1 @@
+"""The services: the only place where storage, client and transport meet."""

@@ -1,0 +1,1 @@
+"""The broker: which root is served by whom, and the relay of events."""

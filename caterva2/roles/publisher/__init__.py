@@ -1,0 +1,1 @@
+"""The publisher: one root of datasets, served as stored."""

@@ -1,0 +1,1 @@
+"""The subscriber: one place to read every root, keeping what was touched."""

@@ -1,0 +1,1 @@
+"""Asyncio primitives: lanes of workers, single flights, hubs of events. No sockets, disk or HTTP."""

@@ -1,0 +1,1 @@
+"""Tornado glue shared by the services. No knowledge of datasets."""
