@@ -126,7 +126,11 @@ def split_path(text: str) -> tuple[str, ...]:
 def _check_part(part: str, text: str) -> None:
     if part in {"", ".", ".."}:
         raise BadPath(f"path {text!r} holds the part {part!r}")
-    if "\\" in part or "/" in part or any(ord(c) < 32 or ord(c) == 127 or 0xD800 <= ord(c) < 0xE000 for c in part):
+    if (
+        "\\" in part
+        or "/" in part
+        or any(ord(c) < 32 or ord(c) == 127 or 0xD800 <= ord(c) < 0xE000 for c in part)
+    ):
         raise BadPath(f"path {text!r} holds a character that is not allowed in a name")
     if len(part.encode("utf-8")) > MAX_PART_BYTES:
         raise BadPath(f"path {text!r} holds a name of more than {MAX_PART_BYTES} bytes")

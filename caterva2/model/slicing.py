@@ -81,7 +81,9 @@ class Window(msgspec.Struct, frozen=True):
         """Coordinates, per axis, of the boxes of shape `unit` (ndim,) that hold selected items."""
         return tuple(_boxes(axis, n) for axis, n in zip(self.axes, unit, strict=True))
 
-    def chunks_touched(self, shape: Sequence[int], chunks: Sequence[int]) -> Iterator[tuple[int, tuple[int, ...]]]:
+    def chunks_touched(
+        self, shape: Sequence[int], chunks: Sequence[int]
+    ) -> Iterator[tuple[int, tuple[int, ...]]]:
         """Yield flat index and coordinates of every chunk that holds selected items, in C order."""
         if self.size == 0:
             return
@@ -89,7 +91,9 @@ class Window(msgspec.Struct, frozen=True):
         for coords in itertools.product(*self.grid(chunks)):
             yield sum(i * s for i, s in zip(coords, strides, strict=True)), coords
 
-    def within(self, origin: Sequence[int], extent: Sequence[int]) -> tuple[tuple[Axis, ...], tuple[slice, ...]]:
+    def within(
+        self, origin: Sequence[int], extent: Sequence[int]
+    ) -> tuple[tuple[Axis, ...], tuple[slice, ...]]:
         """Restrict to a box.
 
         Parameters
@@ -200,7 +204,9 @@ class NDSlice(msgspec.Struct, frozen=True):
         fill = (slice(None),) * (len(shape) - nitems)
         at = next((i for i, item in enumerate(items) if item is Ellipsis), len(items))
         full = (*items[:at], *fill, *items[at + 1 :])
-        return Window(tuple(self._axis(item, n, i) for i, (item, n) in enumerate(zip(full, shape, strict=True))))
+        return Window(
+            tuple(self._axis(item, n, i) for i, (item, n) in enumerate(zip(full, shape, strict=True)))
+        )
 
     def _axis(self, item: Item, n: int, axis: int) -> Axis:
         if isinstance(item, slice):
