@@ -1,0 +1,308 @@
+"""Parts of stored chunks on the wire: the media type ``application/vnd.caterva2.chunks``.
+
+A body is a sequence of records. Numbers are little-endian. A record is
+
+======================  =========================================================
+``u8 kind``             1 skeleton, 2 chunk, 3 special chunk
+``u8 special``          ``SPECIAL_…`` of a special chunk, else 0
+``u16``                 0
+``u32 nunits``          units that follow; 0 for a special chunk
+``i64 nchunk``          flat index of the chunk; -1 for the skeleton
+``u32[nunits]``         unit numbers
+``u64[nunits]``         offset of each unit in the stored frame
+``u32[nunits]``         length of each unit, in bytes
+``u64[nunits]``         xxh3-64 digest of each unit
+bytes                   the units, one after the other
+======================  =========================================================
+
+Units of the skeleton: 0, what lies before the chunks; 1, what lies behind.
+Units of a chunk: 0, its head (or all of it, if it can not be cut); 1 + b,
+block b; ``Skeleton.width - 1``, the unused bytes behind it.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import xxhash
+
+from caterva2.compute.frames import ChunkLayout, Read, Skeleton, head_length, parse_chunk
+from caterva2.errors import CorruptChunk
+
+SKELETON, CHUNK, SPECIAL = 1, 2, 3
+PREFIX = struct.Struct("<BBHIq")
+PER_UNIT = 4 + 8 + 4 + 8
+MAX_UNITS = 1 << 23
+
+Buffer: TypeAlias = bytes | bytearray | memoryview
+ReadInto: TypeAlias = Callable[[memoryview], None]
+
+
+def digest(data: Buffer) -> int:
+    """Return the checksum of a unit; 0 is never one (it marks absence)."""
+    return xxhash.xxh3_64_intdigest(data) or 1
+
+
+@dataclass(frozen=True, slots=True)
+class Units:
+    """Which units of one chunk, and where they lie in the stored frame.
+
+    Attributes
+    ----------
+    numbers, offsets, lengths
+        (nunits,) Unit numbers, offsets in the frame and lengths, in bytes.
+    """
+
+    nchunk: int
+    numbers: npt.NDArray[np.int64]
+    offsets: npt.NDArray[np.int64]
+    lengths: npt.NDArray[np.int64]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all units together."""
+        return int(self.lengths.sum())
+
+    @property
+    def record_size(self) -> int:
+        """Bytes of the record."""
+        return PREFIX.size + PER_UNIT * len(self.numbers) + self.nbytes
+
+    def runs(self) -> Iterator[tuple[int, int, int]]:
+        """Yield (index of the first unit, index behind the last, bytes) of neighbours in the frame."""
+        ends = self.offsets + self.lengths
+        breaks = np.flatnonzero(ends[:-1] != self.offsets[1:]) + 1
+        bounds = [0, *breaks.tolist(), len(self.numbers)]
+        for first, end in zip(bounds[:-1], bounds[1:], strict=True):
+            yield first, end, int(ends[end - 1] - self.offsets[first])
+
+
+@dataclass(slots=True)
+class ChunkPiece:
+    """A chunk of which some or all blocks are there.
+
+    Attributes
+    ----------
+    head
+        Header and table of blocks; the complete chunk if it can not be cut.
+    blocks
+        Stored bytes by block number.
+    whole
+        The complete chunk in one piece, if that is at hand.
+    """
+
+    nchunk: int
+    layout: ChunkLayout | None
+    head: Buffer
+    blocks: dict[int, Buffer] = field(default_factory=dict)
+    whole: Buffer | None = None
+    special: int = 0
+
+    @property
+    def nbytes_held(self) -> int:
+        """Bytes of memory that this keeps."""
+        if self.whole is not None:
+            return len(self.whole)
+        return len(self.head) + sum(len(part) for part in self.blocks.values())
+
+
+def skeleton_units(skeleton: Skeleton) -> Units:
+    """Return the two units of a skeleton."""
+    return Units(
+        -1,
+        np.array([0, 1]),
+        np.array([0, skeleton.stop]),
+        np.array([skeleton.start, skeleton.size - skeleton.stop]),
+    )
+
+
+def chunk_units(skeleton: Skeleton, nchunk: int, layout: ChunkLayout, blocks: Sequence[int] | None) -> Units:
+    """Return the units that hold some blocks of a chunk (its head always), or all of them and the gap.
+
+    They are in the order of the frame. A chunk that can not be cut gives all of it.
+    """
+    base = int(skeleton.offsets[nchunk])
+    gap = int(skeleton.stops[nchunk]) - base - layout.cbytes
+    if layout.nblocks == 0:
+        wanted = np.empty(0, np.int64)
+    elif blocks is None:
+        wanted = np.arange(layout.nblocks)
+    else:
+        wanted = np.unique(np.asarray(blocks, np.int64))
+    if blocks is None and layout.nblocks:
+        wanted = wanted[np.argsort(layout.starts, kind="stable")]
+    elif len(wanted):
+        wanted = wanted[np.argsort(layout.starts[wanted], kind="stable")]
+    numbers = [np.zeros(1, np.int64), wanted + 1]
+    offsets = [np.array([base]), base + layout.starts[wanted]]
+    lengths = [np.array([layout.head_size]), layout.stops[wanted] - layout.starts[wanted]]
+    if blocks is None and gap:
+        numbers.append(np.array([skeleton.width - 1]))
+        offsets.append(np.array([base + layout.cbytes]))
+        lengths.append(np.array([gap]))
+    return Units(nchunk, np.concatenate(numbers), np.concatenate(offsets), np.concatenate(lengths))
+
+
+def units_in_range(skeleton: Skeleton, nchunk: int, layout: ChunkLayout, start: int, stop: int) -> Units:
+    """Return the units of a chunk that touch bytes ``[start, stop)`` of the frame (its head always)."""
+    every = chunk_units(skeleton, nchunk, layout, None)
+    keep = (every.offsets < stop) & (every.offsets + every.lengths > start)
+    keep[0] = True
+    return Units(nchunk, every.numbers[keep], every.offsets[keep], every.lengths[keep])
+
+
+def read_layout(read: Read, skeleton: Skeleton, nchunk: int) -> tuple[bytes, ChunkLayout]:
+    """Read the head of a stored chunk. Blocking."""
+    head = read(int(skeleton.offsets[nchunk]), head_length(skeleton, nchunk))
+    return head, parse_chunk(head, skeleton, nchunk)
+
+
+def chunks_in_range(skeleton: Skeleton, start: int, stop: int) -> list[int]:
+    """Return the chunks whose bytes touch ``[start, stop)`` of the frame, in the order of the frame."""
+    order = skeleton.file_order
+    offsets = skeleton.offsets[order]
+    first = int(np.searchsorted(skeleton.stops[order], start, side="right"))
+    end = int(np.searchsorted(offsets, stop, side="left"))
+    return [int(n) for n in order[first:end]]
+
+
+def encode_record(units: Units, parts: Sequence[Buffer]) -> list[Buffer]:
+    """Return a record as buffers to be written one after the other.
+
+    Parameters
+    ----------
+    parts
+        The bytes of each run of neighbours, as `Units.runs` gives them.
+    """
+    digests: list[int] = []
+    for (first, end, _), part in zip(units.runs(), parts, strict=True):
+        view = memoryview(part)
+        at = 0
+        for length in units.lengths[first:end].tolist():
+            digests.append(digest(view[at : at + length]))
+            at += length
+    kind = SKELETON if units.nchunk < 0 else CHUNK
+    header = b"".join(
+        (
+            PREFIX.pack(kind, 0, 0, len(units.numbers), units.nchunk),
+            units.numbers.astype("<u4").tobytes(),
+            units.offsets.astype("<u8").tobytes(),
+            units.lengths.astype("<u4").tobytes(),
+            np.array(digests, "<u8").tobytes(),
+        )
+    )
+    return [header, *parts]
+
+
+def encode_special(nchunk: int, special: int) -> bytes:
+    """Return the record of a chunk that the frame only names by its special value."""
+    return PREFIX.pack(SPECIAL, special, 0, 0, nchunk)
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A decoded record: the units, their digests, and their bytes one after the other."""
+
+    units: Units
+    digests: npt.NDArray[np.uint64]
+    payload: memoryview
+    special: int = 0
+
+    def parts(self) -> list[memoryview]:
+        """Return the bytes of each unit. Not copied."""
+        out = []
+        at = 0
+        for length in self.units.lengths.tolist():
+            out.append(self.payload[at : at + length])
+            at += length
+        return out
+
+    def verify(self) -> None:
+        """Compare every unit with its digest.
+
+        Raises
+        ------
+        CorruptChunk
+            One differs: the data were damaged on their way.
+        """
+        for part, expected in zip(self.parts(), self.digests.tolist(), strict=True):
+            if digest(part) != expected:
+                raise CorruptChunk(f"chunk {self.units.nchunk} was damaged on its way")
+
+
+def read_records(readinto: ReadInto, total: int) -> Iterator[Record]:
+    """Decode records as they arrive.
+
+    Parameters
+    ----------
+    readinto
+        Fills a buffer completely; raises if the stream ends early. Blocking.
+    total
+        Bytes of the body.
+
+    Yields
+    ------
+    Record
+        Owns its payload.
+    """
+    left = total
+    prefix = bytearray(PREFIX.size)
+    while left > 0:
+        readinto(memoryview(prefix))
+        kind, special, _, nunits, nchunk = PREFIX.unpack(prefix)
+        left -= PREFIX.size
+        if kind not in {SKELETON, CHUNK, SPECIAL} or nunits > MAX_UNITS or PER_UNIT * nunits > left:
+            raise CorruptChunk("the answer is not a sequence of chunk records")
+        table = bytearray(PER_UNIT * nunits)
+        if nunits:
+            readinto(memoryview(table))
+        left -= len(table)
+        record = _record(table, nunits, nchunk, special)
+        nbytes = len(record.payload)
+        if nbytes > left:
+            raise CorruptChunk("a chunk record is longer than the answer")
+        if nbytes:
+            readinto(record.payload)
+        left -= nbytes
+        yield record
+
+
+def _record(table: bytearray, nunits: int, nchunk: int, special: int) -> Record:
+    numbers = np.frombuffer(table, "<u4", nunits, 0).astype(np.int64)
+    offsets = np.frombuffer(table, "<u8", nunits, 4 * nunits).astype(np.int64)
+    lengths = np.frombuffer(table, "<u4", nunits, 12 * nunits).astype(np.int64)
+    digests = np.frombuffer(table, "<u8", nunits, 16 * nunits).astype(np.uint64)
+    payload = np.empty(int(lengths.sum()), np.uint8)
+    return Record(Units(nchunk, numbers, offsets, lengths), digests, memoryview(payload), special)
+
+
+def piece_from_record(record: Record, skeleton: Skeleton) -> ChunkPiece:
+    """Return the chunk piece in a record; parses the head that it brings."""
+    nchunk = record.units.nchunk
+    if record.special:
+        return ChunkPiece(nchunk, None, b"", special=record.special)
+    parts = record.parts()
+    if not len(record.units.numbers) or record.units.numbers[0] != 0:
+        raise CorruptChunk(f"the record of chunk {nchunk} has no head")
+    layout = parse_chunk(parts[0], skeleton, nchunk)
+    return piece_from_units(record.units, layout, record.payload)
+
+
+def piece_from_units(units: Units, layout: ChunkLayout, payload: memoryview) -> ChunkPiece:
+    """Return a piece from the bytes of units that lie one after the other, head first."""
+    head = payload[: layout.head_size]
+    if layout.nblocks == 0:
+        return ChunkPiece(units.nchunk, layout, head, whole=head)
+    blocks: dict[int, Buffer] = {}
+    at = 0
+    for number, length in zip(units.numbers.tolist(), units.lengths.tolist(), strict=True):
+        if 0 < number <= layout.nblocks:
+            blocks[number - 1] = payload[at : at + length]
+        at += length
+    whole = payload[: layout.cbytes] if len(blocks) == layout.nblocks else None
+    return ChunkPiece(units.nchunk, layout, head, blocks, whole)
