@@ -1,0 +1,314 @@
+"""Run the whole network on this machine, until Ctrl+C: what ``make demo`` starts.
+
+A broker, two publishers and a subscriber as separate processes on loopback,
+over two example roots in ``_demo/``. Their state and logs stay there, so the
+next run finds what this one left.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+
+import make_example_root
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+START_WITHIN_S = 30.0
+STOP_WITHIN_S = 10.0
+POLL_EVERY_S = 0.1
+
+
+class DemoError(Exception):
+    """The demo can not go on; the message is one line for the person at the terminal."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ports:
+    """Where the four services listen."""
+
+    broker: int = 8000
+    foo: int = 8001
+    bar: int = 8003
+    subscriber: int = 8002
+
+
+@dataclass(frozen=True, kw_only=True)
+class Service:
+    """One program to run."""
+
+    title: str
+    command: tuple[str, ...]
+    port: int
+    what: str
+
+    @property
+    def address(self) -> str:
+        """The URL it answers at."""
+        return f"http://localhost:{self.port}"
+
+
+@dataclass(kw_only=True)
+class Running:
+    """A started service; `stopping` is set once the demo itself ends it."""
+
+    service: Service
+    process: subprocess.Popen[bytes]
+    log: Path
+    stopping: bool = field(default=False)
+
+    def require_alive(self) -> None:
+        """Raise `DemoError` when the process has ended by itself."""
+        status = self.process.poll()
+        if status is not None and not self.stopping:
+            how = f"was killed by signal {-status}" if status < 0 else f"ended with exit status {status}"
+            last = _last_line(self.log)
+            raise DemoError(
+                f"{self.service.title} {how}{': ' + last if last else ''} (log: {_shown(self.log)})"
+            )
+
+
+def services(ports: Ports, state: Path) -> list[Service]:
+    """Describe the four programs, in the order of their start."""
+    broker = ("--broker", f"localhost:{ports.broker}")
+    # A file that does not exist: neither caterva2.toml of this directory nor anything else has a say.
+    conf = ("--conf", str(state / "caterva2.toml"))
+
+    def service(title: str, entry: str, port: int, what: str, *arguments: str) -> Service:
+        program = Path(sys.executable).with_name(entry)
+        listen = ("--http", f"localhost:{port}")
+        return Service(title=title, command=(str(program), *conf, *listen, *arguments), port=port, what=what)
+
+    def at(name: str) -> tuple[str, str]:
+        return ("--statedir", str(state / "state" / name))
+
+    foo, bar = str(state / "foo"), str(state / "bar")
+    return [
+        service("broker", "cat2bro", ports.broker, "knows which roots exist", *at("bro")),
+        service(
+            "publisher foo", "cat2pub", ports.foo, "small data sets", *broker, *at("pub.foo"), "foo", foo
+        ),
+        service("publisher bar", "cat2pub", ports.bar, "measured data", *broker, *at("pub.bar"), "bar", bar),
+        service("subscriber", "cat2sub", ports.subscriber, "where you read all of them", *broker, *at("sub")),
+    ]
+
+
+def run(started: Sequence[Service], state: Path, stop: threading.Event, *, roots: Sequence[str]) -> None:
+    """Start the services, wait until they answer, and stay until `stop` is set.
+
+    Blocks. Every process that was started is ended before this returns.
+
+    Raises
+    ------
+    DemoError
+        A port is taken, a service does not come up, or one ends by itself.
+    """
+    for service in started:
+        _require_free(service)
+    running: list[Running] = []
+    try:
+        for service in started:
+            running.append(_start(service, state / "log"))
+            _wait_until_healthy(running, stop)
+        _wait_until_roots_are_known(running, roots, stop)
+        if not stop.is_set():
+            _announce(started)
+        while not stop.wait(0.5):
+            for child in running:
+                child.require_alive()
+    finally:
+        _end(running)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the demo; give the exit status."""
+    defaults = Ports()
+    parser = argparse.ArgumentParser(
+        description="Run a broker, two publishers and a subscriber until Ctrl+C."
+    )
+    parser.add_argument("--directory", type=Path, default=REPOSITORY / "_demo", help="state, logs and roots")
+    for name in ("broker", "foo", "bar", "subscriber"):
+        port = getattr(defaults, name)
+        parser.add_argument(f"--{name}-port", type=int, default=port, help=f"default {port}", metavar="PORT")
+    options = parser.parse_args(arguments)
+    ports = Ports(
+        broker=options.broker_port,
+        foo=options.foo_port,
+        bar=options.bar_port,
+        subscriber=options.subscriber_port,
+    )
+    state: Path = options.directory.resolve()
+    stop = threading.Event()
+    with _signals_set(stop):
+        try:
+            make_example_root.make_example_root(state / "foo")
+            make_example_root.make_measured_root(state / "bar")
+            run(services(ports, state), state, stop, roots=("foo", "bar"))
+        except (DemoError, make_example_root.MissingPackage, OSError) as exc:
+            print(f"demo: {exc}", file=sys.stderr, flush=True)
+            return 1
+    print("The demo has ended.", flush=True)
+    return 0
+
+
+def _require_free(service: Service) -> None:
+    for host in ("127.0.0.1", "::1"):
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        with contextlib.suppress(OSError), socket.socket(family, socket.SOCK_STREAM) as probe:
+            # A machine without IPv6 refuses here, and then nobody listens there.
+            probe.settimeout(1.0)
+            if probe.connect_ex((host, service.port)) == 0:
+                raise DemoError(
+                    f"port {service.port}, which the {service.title} needs, is taken;"
+                    f" end the program that listens there, or see: make demo DEMO_ARGS=--help"
+                )
+
+
+def _start(service: Service, logs: Path) -> Running:
+    logs.mkdir(parents=True, exist_ok=True)
+    log = logs / f"{service.title.replace(' ', '-')}.log"
+    # Settings of the person's shell must not reach into the demo.
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("CATERVA2_")}
+    environment["PYTHONUNBUFFERED"] = "1"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            service.command,
+            cwd=logs.parent,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            # Ctrl+C in the terminal reaches this program only, which then ends the others in order.
+            start_new_session=True,
+        )
+    return Running(service=service, process=process, log=log)
+
+
+def _wait_until_healthy(running: Sequence[Running], stop: threading.Event) -> None:
+    newest = running[-1].service
+    _wait(
+        running, stop, lambda: _answer(f"{newest.address}/healthz") is not None, f"{newest.title} to answer"
+    )
+
+
+def _wait_until_roots_are_known(
+    running: Sequence[Running], roots: Sequence[str], stop: threading.Event
+) -> None:
+    subscriber = running[-1].service
+
+    def known() -> bool:
+        body = _answer(f"{subscriber.address}/api/roots")
+        return body is not None and set(roots) <= json.loads(body).keys()
+
+    _wait(running, stop, known, f"{subscriber.title} to know the roots {', '.join(roots)}")
+
+
+def _wait(running: Sequence[Running], stop: threading.Event, done: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + START_WITHIN_S
+    while not done():
+        for child in running:
+            child.require_alive()
+        if stop.wait(POLL_EVERY_S):
+            return
+        if time.monotonic() > deadline:
+            raise DemoError(f"waited {START_WITHIN_S:.0f} s for the {what}; log: {_shown(running[-1].log)}")
+
+
+def _answer(url: str) -> bytes | None:
+    """Fetch `url` from this machine; None when nobody answers, or not with success."""
+    # No proxy: the address is on this machine, whatever the environment says.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(url, timeout=2.0) as response:
+            body: bytes = response.read()
+            return body
+    except OSError:
+        return None
+
+
+def _announce(started: Sequence[Service]) -> None:
+    print("\nCaterva2 is running:\n")
+    for service in started:
+        print(f"  {service.title:<14} {service.address}   {service.what}")
+    print("\nTry in a second terminal, from the same directory:\n")
+    for command in commands_to_try(started[-1]):
+        print(f"  {command}")
+    print("\nCtrl+C ends it.", flush=True)
+
+
+def commands_to_try(subscriber: Service) -> list[str]:
+    """Give the three shell commands that a newcomer can paste."""
+    tools = Path(sys.executable).parent
+    if tools.is_relative_to(Path.cwd()):
+        tools = tools.relative_to(Path.cwd())
+    elsewhere = subscriber.port != Ports().subscriber
+    option = f" --subscriber {subscriber.address}" if elsewhere else ""
+    keyword = f', urlbase="{subscriber.address}"' if elsewhere else ""
+    program = (
+        f'import caterva2; print(caterva2.Root("bar"{keyword})["elevation/jacksboro.b2nd"][100:103, 200:206])'
+    )
+    return [
+        f"{tools}/cat2cli{option} roots",
+        f"{tools}/cat2cli{option} show 'foo/dir1/ds-2d.b2nd[0:3, 0:5]'",
+        f"{tools}/python -c {shlex.quote(program)}",
+    ]
+
+
+def _end(running: Sequence[Running]) -> None:
+    """End every child, last started first, and reap it."""
+    for child in reversed(running):
+        child.stopping = True
+        if child.process.poll() is None:
+            child.process.terminate()
+            try:
+                child.process.wait(STOP_WITHIN_S)
+            except subprocess.TimeoutExpired:
+                print(
+                    f"demo: the {child.service.title} did not end in {STOP_WITHIN_S:.0f} s; killed",
+                    file=sys.stderr,
+                )
+                child.process.kill()
+                child.process.wait()
+
+
+@contextlib.contextmanager
+def _signals_set(stop: threading.Event) -> Iterator[None]:
+    """Let Ctrl+C, a terminal that closes, and SIGTERM set `stop`."""
+
+    def handle(signum: int, frame: FrameType | None) -> None:
+        stop.set()
+
+    watched = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {signum: signal.signal(signum, handle) for signum in watched}
+    try:
+        yield
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
+
+
+def _last_line(log: Path) -> str:
+    lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    return lines[-1].strip() if lines else ""
+
+
+def _shown(path: Path) -> str:
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
