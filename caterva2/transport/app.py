@@ -1,0 +1,174 @@
+"""The endpoint table and a map of handlers become one application."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import quote
+
+from tornado.web import Application as TornadoApplication
+from tornado.web import RequestHandler
+
+from caterva2.model.routes import Role, Route, routes_of
+from caterva2.transport.context import Context, DateHeader, Endpoint, RequestIds
+from caterva2.transport.handler import BaseHandler, NothingHereHandler
+
+if TYPE_CHECKING:
+    from tornado.httputil import HTTPMessageDelegate, HTTPServerRequest
+
+access_log = logging.getLogger("caterva2.access")
+
+_HEAD_TOO = {"GET": ("GET", "HEAD")}
+
+
+class Application(TornadoApplication):
+    """Serves the endpoints of one role. Made by `make_application`.
+
+    Addresses are matched as they arrive, still percent-encoded, and handlers
+    get ``{path}`` and ``{root}`` that way.
+    """
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(None)
+        self.context = context
+        self._exact: dict[str, _Address] = {}
+        self._prefixes: dict[str, _Address] = {}
+        self._split = re.compile("(?!)")
+        self._shared = {"context": context, "new_id": RequestIds(), "now": DateHeader()}
+        self._unknown = Endpoint(None, service=None, **self._shared)  # type: ignore[arg-type]
+
+    def add(self, route: Route, handler: type[BaseHandler[Any]], service: object) -> None:
+        """Serve a row of the table."""
+        literal, _, rest = route.path.partition("{")
+        if rest:
+            address = self._prefixes.setdefault(literal, _Address(one_part=rest.startswith("root}")))
+            longest_first = sorted(self._prefixes, key=len, reverse=True)
+            self._split = re.compile("|".join(map(re.escape, longest_first)))
+        else:
+            address = self._exact.setdefault(literal.rstrip("/"), _Address())
+        endpoint = Endpoint(route, service=service, **self._shared)  # type: ignore[arg-type]
+        for method in route.methods:
+            for name in _HEAD_TOO.get(method, (method,)):
+                address.methods[name] = (handler, endpoint)
+        allowed = tuple(sorted(address.methods))
+        for _, each in address.methods.values():
+            each.allowed = allowed
+        address.other = Endpoint(None, service=None, allowed=allowed, **self._shared)  # type: ignore[arg-type]
+
+    def find_handler(self, request: HTTPServerRequest, **kwargs: object) -> HTTPMessageDelegate:  # type: ignore[override]
+        """Return what serves a request; called by Tornado when the header has arrived."""
+        path = _raw_path(request.path)
+        address = self._exact.get(path[:-1] if path.endswith("/") else path)
+        args: list[bytes] = []
+        if address is None:
+            address, args = self._find_prefixed(path)
+        handler: type[RequestHandler] = NothingHereHandler
+        if address is None:
+            endpoint = self._unknown
+        elif request.method in address.methods:
+            handler, endpoint = address.methods[request.method]
+        else:
+            endpoint = address.other
+            args = []
+        return self.get_handler_delegate(request, handler, {"endpoint": endpoint}, args)
+
+    def log_request(self, handler: RequestHandler) -> None:
+        """Count a request that is answered and write its line to the access log; called by Tornado."""
+        handler = cast("BaseHandler[Any]", handler)
+        seconds = handler.request.request_time()
+        status, nbytes, label = handler.get_status(), handler.nbytes_sent, handler.endpoint.label
+        self.context.metrics.requests.add(label, status, seconds, nbytes)
+        if access_log.isEnabledFor(logging.INFO):
+            access_log.info(
+                "%s %s %s %s %d bytes %.2f ms %s",
+                handler.request.method, label, handler.request.uri, status, nbytes,
+                seconds * 1000, handler.request.remote_ip,
+                extra={"request_id": handler.request_id},
+            )
+
+    def _find_prefixed(self, path: str) -> tuple[_Address | None, list[bytes]]:
+        match = self._split.match(path)
+        if match is None:
+            # A bare "/api/list" is the spelling without slash of an empty path.
+            address = self._prefixes.get(path + "/")
+            return (None, []) if address is None or address.one_part else (address, [b""])
+        address = self._prefixes[match[0]]
+        rest = path[match.end() :]
+        if address.one_part:
+            rest = rest.removesuffix("/")
+            if not rest or "/" in rest:
+                return None, []
+        return address, [rest.encode("ascii")]
+
+
+def make_application(
+    role: Role,
+    handlers: Mapping[str, type[BaseHandler[Any]]],
+    services: object,
+    *,
+    context: Context | None = None,
+) -> Application:
+    """Make the application of a role.
+
+    Parameters
+    ----------
+    role
+        Whose rows of the endpoint table are served.
+    handlers
+        Handler class by the name of its route.
+    services
+        What handlers get as `BaseHandler.service`.
+    context
+        Settings and counters.
+
+    Raises
+    ------
+    RuntimeError
+        A route has no handler, a handler has no route, or a handler lacks a method of its route.
+    """
+    routes = routes_of(role)
+    names = {route.name for route in routes}
+    problems = [f"route {name!r} has no handler" for name in sorted(names - set(handlers))]
+    problems += [f"handler {name!r} has no route" for name in sorted(set(handlers) - names)]
+    problems += [
+        f"{handlers[route.name].__name__} of route {route.name!r} has no {method}"
+        for route in routes
+        if route.name in handlers
+        for method in route.methods
+        if not _has_method(handlers[route.name], method)
+    ]
+    if problems:
+        raise RuntimeError(f"{role}: " + "; ".join(problems))
+    application = Application(context or Context(service=str(role)))
+    for route in routes:
+        application.add(route, handlers[route.name], services)
+    return application
+
+
+class _Address:
+    """A path of the table: who serves which method."""
+
+    __slots__ = ("methods", "one_part", "other")
+
+    other: Endpoint
+
+    def __init__(self, *, one_part: bool = False) -> None:
+        self.one_part = one_part
+        self.methods: dict[str, tuple[type[BaseHandler[Any]], Endpoint]] = {}
+
+
+def _has_method(handler: type[RequestHandler], method: str) -> bool:
+    own = getattr(handler, method.lower(), None)
+    return own is not None and own is not getattr(RequestHandler, method.lower())
+
+
+def _raw_path(path: str) -> str:
+    """Return the path of a request line, percent-encoded and absolute."""
+    if not path.startswith("/") and "://" in path:  # a request line with a full URI
+        _, _, rest = path.partition("://")
+        path = "/" + rest.partition("/")[2]
+    if not path.isascii():  # bytes that should have been encoded; Tornado shows them as Latin-1
+        path = quote(path.encode("latin-1"), safe="/%!$&'()*+,;=:@~")
+    return path

@@ -1,0 +1,385 @@
+"""The base of all handlers: decode a request, encode an answer, turn any failure into the same JSON.
+
+Handlers work with `BaseHandler.service` and call one of the ``send_*`` methods
+once. Byte ranges and conditional requests are in `caterva2.transport.ranges`
+and used here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import http.client
+import logging
+import re
+from collections.abc import AsyncIterator, Awaitable
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast
+
+from tornado.iostream import StreamClosedError
+from tornado.web import HTTPError, RequestHandler
+
+from caterva2.errors import (
+    Caterva2Error,
+    InternalError,
+    MethodNotAllowed,
+    NotAuthenticated,
+    RouteNotFound,
+    ValidationFailed,
+    error_class,
+)
+from caterva2.model import wire
+from caterva2.model.problems import error_body
+from caterva2.model.users import ANONYMOUS, Principal
+from caterva2.transport.logs import REQUEST_ID
+
+if TYPE_CHECKING:
+    from tornado.http1connection import HTTP1Connection
+
+    from caterva2.transport.context import Endpoint
+
+S = TypeVar("S")
+T = TypeVar("T")
+logger = logging.getLogger(__name__)
+
+SECRET_HEADER = "Caterva2-Secret"  # noqa: S105 - the name, not the secret
+CLIENT_GONE = 499
+"""Status in log and counters for a request whose client left; never sent."""
+
+_SANE_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
+
+
+class BaseHandler(RequestHandler, Generic[S]):
+    """One request.
+
+    Attributes
+    ----------
+    service
+        What the application was made with.
+    endpoint
+        The row of the endpoint table.
+    safe
+        Whether a client that leaves cancels the work; None for: only GET and HEAD.
+    """
+
+    safe: ClassVar[bool | None] = None
+    service: S
+    endpoint: Endpoint
+
+    def initialize(self, endpoint: Endpoint) -> None:
+        """Take what the application gives; called by Tornado."""
+        self.endpoint = endpoint
+        self.service = endpoint.service
+        self.nbytes_sent = 0
+        self._request_id: str | None = None
+        self._timings: list[str] | None = None
+        self._task: asyncio.Task[Any] | None = None
+        self._counted = False
+        self._gone = False
+
+    # What a request brings
+
+    @property
+    def request_id(self) -> str:
+        """Id of the request: the client's own if it is sane, else a new one."""
+        if self._request_id is None:
+            given = self.request.headers.get("X-Request-Id")
+            if given is None or not _SANE_ID.fullmatch(given):
+                given = self.endpoint.new_id()
+            self._request_id = given
+        return self._request_id
+
+    @property
+    def principal(self) -> Principal:
+        """Who asks."""
+        return ANONYMOUS
+
+    def prepare(self) -> None:
+        """Check the service secret; called by Tornado before the method."""
+        self._counted = True
+        self.endpoint.context.metrics.requests.in_flight += 1
+        REQUEST_ID.set(self.request_id)
+        self._task = asyncio.current_task()
+        secret = self.endpoint.secret
+        if secret is not None:
+            given = self.request.headers.get(SECRET_HEADER)
+            if given is None or not hmac.compare_digest(given.encode("latin-1", "replace"), secret):
+                raise NotAuthenticated(
+                    f"this needs the shared secret of the services in the header {SECRET_HEADER}",
+                    hint="give all services the same secret",
+                )
+
+    def query(self, type_: type[T]) -> T:
+        """Decode the query parameters; a known one that is blank counts as not given.
+
+        Raises
+        ------
+        ValidationFailed
+            A parameter is missing, unknown, mistyped or given twice.
+        """
+        given = self.request.query_arguments
+        values: dict[str, str] = {}
+        if given:
+            known = type_.__struct_fields__  # type: ignore[attr-defined]
+            for name, texts in given.items():
+                if name not in known:
+                    values[name] = ""
+                    continue
+                if len(texts) > 1:
+                    raise ValidationFailed(
+                        f"query: {name} is given {len(texts)} times",
+                        problems=((("query", name), "given more than once", None),),
+                    )
+                try:
+                    text = texts[0].decode("utf-8")
+                except UnicodeDecodeError as exc:
+                    raise ValidationFailed(
+                        f"query: {name} is not UTF-8", problems=((("query", name), "not UTF-8", None),)
+                    ) from exc
+                if text:
+                    values[name] = text
+        return wire.from_query(values, type_)
+
+    def json_body(self, type_: type[T]) -> T:
+        """Decode a JSON body.
+
+        Raises
+        ------
+        ValidationFailed
+            It is not JSON, or not of this type.
+        """
+        return wire.from_json(self.request.body, type_)
+
+    def msgpack_or_json_body(self, type_: type[T]) -> T:
+        """Decode a MessagePack body, or a JSON one if its Content-Type says so; raises as `json_body`."""
+        if self.request.headers.get("Content-Type", "").partition(";")[0].strip().lower() == wire.JSON:
+            return wire.from_json(self.request.body, type_)
+        return wire.from_msgpack(self.request.body, type_)
+
+    # Answers
+
+    def timing(self, name: str, seconds: float) -> None:
+        """Tell in ``Server-Timing`` how long a stage took."""
+        if self._timings is None:
+            self._timings = []
+        self._timings.append(f"{name};dur={seconds * 1000:.3f}")
+
+    def send_json(self, value: object, *, status: int = 200, etag: str | None = None) -> None:
+        """Answer with JSON."""
+        self.send_bytes(wire.to_json(value), wire.JSON, status=status, etag=etag)
+
+    def send_msgpack(self, value: object, *, status: int = 200, etag: str | None = None) -> None:
+        """Answer with MessagePack."""
+        self.send_bytes(wire.to_msgpack(value), wire.MSGPACK, status=status, etag=etag)
+
+    def send_bytes(
+        self,
+        data: bytes | memoryview,
+        media: str = wire.BINARY,
+        *,
+        status: int = 200,
+        etag: str | None = None,
+    ) -> None:
+        """Answer with bytes.
+
+        Parameters
+        ----------
+        data
+            The body; not copied if it is large, so do not change it afterwards.
+        etag
+            Opaque token of the content, without quotes; answers 304 if the client has it.
+        """
+        if etag is not None and self.not_modified(etag):
+            return
+        self.set_status(status)
+        self.set_header("Content-Type", media)
+        self.set_header("Content-Length", len(data))
+        self._add_headers()
+        if self.request.method != "HEAD":
+            self.nbytes_sent = len(data)
+            self._write_buffer.append(data)  # type: ignore[arg-type]
+        self.finish()
+
+    def not_modified(self, etag: str) -> bool:
+        """Set ``ETag``; answer 304 and return True if the client has this content already."""
+        self.set_header("Etag", f'"{etag}"')
+        wanted = self.request.headers.get("If-None-Match")
+        if wanted is None or self.request.method not in {"GET", "HEAD"}:
+            return False
+        if wanted.strip() != "*" and etag not in _etags(wanted):
+            return False
+        self.set_status(304)
+        self._add_headers()
+        self.finish()
+        return True
+
+    async def send_stream(
+        self, chunks: AsyncIterator[bytes], length: int | None, media: str = wire.BINARY, *, status: int = 200
+    ) -> None:
+        """Answer with a body that is made while it is sent.
+
+        Parameters
+        ----------
+        chunks
+            Pieces of the body. Closed in every case; the next piece is asked for
+            while the last one leaves, so at most two are in memory.
+        length
+            Total bytes; None if unknown.
+        """
+        try:
+            self.set_status(status)
+            self.set_header("Content-Type", media)
+            if length is not None:
+                self.set_header("Content-Length", length)
+            self._add_headers()
+            if self.request.method != "HEAD":
+                await self._send_chunks(chunks, length)
+            if not self._finished:
+                self.finish()
+        finally:
+            close = getattr(chunks, "aclose", None)
+            if close is not None:
+                await close()
+
+    async def _send_chunks(self, chunks: AsyncIterator[bytes], length: int | None) -> None:
+        connection = cast("HTTP1Connection", self.request.connection)
+        leaving: Awaitable[None] | None = None
+        sent = 0
+        try:
+            async for chunk in chunks:
+                size = len(chunk)
+                if not size:
+                    continue
+                sent += size
+                if length is not None and sent > length:
+                    raise RuntimeError(f"the body has more than the {length} bytes announced")
+                if leaving is None:
+                    leaving = self.flush()
+                await leaving
+                leaving = connection.write(chunk)
+                self.nbytes_sent = sent
+            if length is not None and sent < length:
+                raise RuntimeError(f"the body has {sent} of the {length} bytes announced")
+            if leaving is not None:
+                await leaving
+        except StreamClosedError:
+            self._gone = True
+            self.finish()
+
+    def _add_headers(self) -> None:
+        self.set_header("X-Request-Id", self.request_id)
+        if self._timings is not None:
+            self.set_header("Server-Timing", ", ".join(self._timings))
+
+    # Failures
+
+    def send_error(self, status_code: int = 500, **kwargs: Any) -> None:  # noqa: ANN401 - as Tornado's
+        """Answer with the JSON of an error; called by Tornado for whatever left the handler."""
+        if self._finished:
+            return
+        exc = kwargs["exc_info"][1] if "exc_info" in kwargs else None
+        if self._gone or (exc is None and self._task is not None and self._task.cancelling()):
+            self._abort()
+            return
+        if self._headers_written:
+            self._abort()
+            return
+        error = _as_error(exc, status_code)
+        self.clear()
+        self.set_status(error.status)
+        self.set_header("Content-Type", wire.JSON)
+        if isinstance(error, MethodNotAllowed):
+            self.set_header("Allow", ", ".join(self.endpoint.allowed))
+        retry = error.fields.get("retry_after_s")
+        if retry is not None:
+            self.set_header("Retry-After", str(retry))
+        self._add_headers()
+        body = wire.to_json(error_body(error, self.request_id))
+        self.set_header("Content-Length", len(body))
+        if self.request.method != "HEAD":
+            self.nbytes_sent = len(body)
+            self._write_buffer.append(body)
+        self.finish()
+
+    def log_exception(
+        self, typ: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        """Log what left the handler: a traceback only if it is a defect; called by Tornado."""
+        if isinstance(value, StreamClosedError):
+            logger.debug("client left during %s", self.endpoint.label)
+        elif isinstance(value, Caterva2Error):
+            level = logging.WARNING if value.status >= 500 else logging.DEBUG
+            logger.log(level, "%s: %s: %s", self.endpoint.label, value.code, value)
+        elif isinstance(value, HTTPError):
+            logger.debug("%s: %s", self.endpoint.label, value)
+        elif typ is not None and value is not None:
+            logger.error("%s failed", self.endpoint.label, exc_info=(typ, value, tb))
+
+    def on_connection_close(self) -> None:
+        """Cancel what nobody waits for any more; called by Tornado."""
+        super().on_connection_close()
+        self._gone = True
+        safe = self.safe if self.safe is not None else self.request.method in {"GET", "HEAD"}
+        if safe and self._task is not None:
+            self._task.cancel()
+
+    def on_finish(self) -> None:
+        """Count the end of the request; called by Tornado."""
+        if self._counted:
+            self._counted = False
+            self.endpoint.context.metrics.requests.in_flight -= 1
+
+    def _abort(self) -> None:
+        """End the connection at once, so that a cut body can not be taken for a whole one."""
+        if self._gone:
+            self.set_status(CLIENT_GONE)
+        connection = cast("HTTP1Connection", self.request.connection)
+        if connection.stream is not None:
+            connection.stream.close()
+        if not self._finished:
+            self.finish()
+
+    # Tornado's own conditional requests hash every body; ours know their etags.
+
+    def compute_etag(self) -> str | None:
+        """Return None: no etag is made from a body."""
+        return None
+
+    def check_etag_header(self) -> bool:
+        """Return False: `not_modified` has looked already."""
+        return False
+
+    def head(self, *args: str) -> Awaitable[None] | None:
+        """Answer as GET, without the body."""
+        return self.get(*args)
+
+
+class NothingHereHandler(BaseHandler[None]):
+    """Answers for an unknown address, or for a method that a known one does not have."""
+
+    def prepare(self) -> None:
+        """Refuse."""
+        super().prepare()
+        if self.endpoint.allowed:
+            raise MethodNotAllowed("Method Not Allowed")
+        raise RouteNotFound("Not Found")
+
+
+def _etags(header: str) -> list[str]:
+    """Return the opaque tokens of ``If-None-Match``; unquoted ones are taken as they are."""
+    return [
+        part.strip().removeprefix("W/").strip('"') for part in header.split(",")
+    ]
+
+
+def _as_error(exc: BaseException | None, status: int) -> Caterva2Error:
+    if isinstance(exc, Caterva2Error):
+        return exc
+    if isinstance(exc, HTTPError):
+        status = exc.status_code
+        cls = error_class(None, status)
+        message = http.client.responses.get(status, "Unknown")
+        if status == 400 and exc.log_message:
+            message = exc.get_message() or message
+        return cls(message)
+    return InternalError("internal error", hint="the server's log has the details under this request id")
