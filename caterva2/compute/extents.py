@@ -22,6 +22,7 @@ block b; ``Skeleton.width - 1``, the unused bytes behind it.
 
 from __future__ import annotations
 
+import itertools
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -31,7 +32,7 @@ import numpy as np
 import numpy.typing as npt
 import xxhash
 
-from caterva2.compute.frames import ChunkLayout, Read, Skeleton, head_length, parse_chunk
+from caterva2.compute.frames import Buffer, ChunkLayout, Read, Skeleton, head_length, parse_chunk
 from caterva2.errors import CorruptChunk
 
 SKELETON, CHUNK, SPECIAL = 1, 2, 3
@@ -39,7 +40,6 @@ PREFIX = struct.Struct("<BBHIq")
 PER_UNIT = 4 + 8 + 4 + 8
 MAX_UNITS = 1 << 23
 
-Buffer: TypeAlias = bytes | bytearray | memoryview
 ReadInto: TypeAlias = Callable[[memoryview], None]
 
 
@@ -78,7 +78,7 @@ class Units:
         ends = self.offsets + self.lengths
         breaks = np.flatnonzero(ends[:-1] != self.offsets[1:]) + 1
         bounds = [0, *breaks.tolist(), len(self.numbers)]
-        for first, end in zip(bounds[:-1], bounds[1:], strict=True):
+        for first, end in itertools.pairwise(bounds):
             yield first, end, int(ends[end - 1] - self.offsets[first])
 
 
@@ -277,8 +277,8 @@ def _record(table: bytearray, nunits: int, nchunk: int, special: int) -> Record:
     offsets = np.frombuffer(table, "<u8", nunits, 4 * nunits).astype(np.int64)
     lengths = np.frombuffer(table, "<u4", nunits, 12 * nunits).astype(np.int64)
     digests = np.frombuffer(table, "<u8", nunits, 16 * nunits).astype(np.uint64)
-    payload = np.empty(int(lengths.sum()), np.uint8)
-    return Record(Units(nchunk, numbers, offsets, lengths), digests, memoryview(payload), special)
+    payload = memoryview(np.empty(int(lengths.sum()), np.uint8).data)
+    return Record(Units(nchunk, numbers, offsets, lengths), digests, payload, special)
 
 
 def piece_from_record(record: Record, skeleton: Skeleton) -> ChunkPiece:
@@ -306,3 +306,57 @@ def piece_from_units(units: Units, layout: ChunkLayout, payload: memoryview) -> 
         at += length
     whole = payload[: layout.cbytes] if len(blocks) == layout.nblocks else None
     return ChunkPiece(units.nchunk, layout, head, blocks, whole)
+
+
+def read_piece(
+    read: Read,
+    skeleton: Skeleton,
+    nchunk: int,
+    blocks: Sequence[int] | None,
+    head: tuple[bytes, ChunkLayout] | None = None,
+) -> ChunkPiece:
+    """Read some blocks of a chunk (None for all) of a stored frame. Blocking.
+
+    Parameters
+    ----------
+    head
+        What `read_layout` gave for this chunk before, if it is at hand.
+    """
+    special = skeleton.special(nchunk)
+    if special:
+        return ChunkPiece(nchunk, None, b"", special=special)
+    first, layout = head or read_layout(read, skeleton, nchunk)
+    if layout.nblocks == 0 or blocks is None or len(blocks) == layout.nblocks:
+        payload = memoryview(read(int(skeleton.offsets[nchunk]), layout.cbytes))
+        units = chunk_units(skeleton, nchunk, layout, None if layout.nblocks else ())
+        return piece_from_units(units, layout, payload)
+    units = chunk_units(skeleton, nchunk, layout, blocks)
+    held: dict[int, Buffer] = {}
+    for start, end, nbytes in units.runs():
+        part = memoryview(read(int(units.offsets[start]), nbytes))
+        at = 0
+        for number, length in zip(
+            units.numbers[start:end].tolist(), units.lengths[start:end].tolist(), strict=True
+        ):
+            if number:
+                held[number - 1] = part[at : at + length]
+            at += length
+    return ChunkPiece(nchunk, layout, first[: layout.head_size], held)
+
+
+def piece_record(piece: ChunkPiece, skeleton: Skeleton) -> list[Buffer]:
+    """Return the record of a piece, as buffers to be written one after the other."""
+    layout = piece.layout
+    if layout is None:
+        return [encode_special(piece.nchunk, piece.special)]
+    if layout.nblocks == 0:
+        return encode_record(chunk_units(skeleton, piece.nchunk, layout, ()), [piece.head])
+    units = chunk_units(skeleton, piece.nchunk, layout, sorted(piece.blocks))
+    if piece.whole is not None:
+        return encode_record(units, [piece.whole])
+    numbers = units.numbers.tolist()
+    parts = [
+        b"".join(piece.blocks[number - 1] if number else piece.head for number in numbers[first:end])
+        for first, end, _ in units.runs()
+    ]
+    return encode_record(units, parts)

@@ -22,7 +22,7 @@ import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeAlias
 
 import blosc2
 import msgspec
@@ -32,8 +32,9 @@ import numpy.typing as npt
 from caterva2.compute.dtypes import parse_dtype
 from caterva2.errors import BrokenDataset
 
-Ints = npt.NDArray[np.int64]
-Read = Callable[[int, int], bytes]
+Ints: TypeAlias = npt.NDArray[np.int64]
+Read: TypeAlias = Callable[[int, int], bytes]
+Buffer: TypeAlias = bytes | bytearray | memoryview
 
 HEADER_MIN = 87
 CHUNK_HEADER = 32
@@ -42,6 +43,7 @@ MAX_TRAILER = 64 << 20
 MAX_INDEX = 256 << 20
 MAX_CHUNK = 2**31 - 33
 MAX_BLOCK = 536_866_816
+MAX_BLOCKS = 1 << 22
 MAX_NDIM = 16
 MAX_ITEMS = 2**62
 KNOWN_FRAME_VERSIONS = frozenset({1, 2, 3})
@@ -87,6 +89,8 @@ class Skeleton:
         (nchunks,) Offset of each chunk in the frame; negative for special values (see `special`).
     stops
         (nchunks,) Where the bytes of each chunk end, gap included; equal to `offsets` for special values.
+    block_nbytes
+        Uncompressed bytes of a block; 0 if chunks are only handled whole.
     blocks_per_chunk
         Most blocks that a chunk can have; 0 if chunks are only handled whole.
     meta
@@ -112,6 +116,7 @@ class Skeleton:
     variable: bool
     offsets: Ints
     stops: Ints
+    block_nbytes: int
     blocks_per_chunk: int
     meta: ArrayMeta | None
     metalayers: tuple[str, ...]
@@ -144,10 +149,29 @@ class Skeleton:
             return -1
         return min(self.chunksize, self.nbytes - nchunk * self.chunksize)
 
-    @property
-    def itemsize(self) -> int:
-        """Bytes of an item."""
-        return self.meta.dtype.itemsize if self.meta else self.typesize
+    @cached_property
+    def array(self) -> ArrayMeta:
+        """The array; a plain sequence of bytes counts as a 1-d array of opaque items.
+
+        Raises
+        ------
+        BrokenDataset
+            The frame has no regular chunks.
+        """
+        if self.meta is not None:
+            return self.meta
+        if self.variable and self.nbytes:
+            raise BrokenDataset(
+                "chunks of this frame differ in size; it can only be read as a whole or by chunk"
+            )
+        size = (
+            self.typesize
+            if self.chunksize % self.typesize == 0 and self.block_nbytes % self.typesize == 0
+            else 1
+        )
+        dtype = np.dtype(f"V{size}")
+        block = (self.block_nbytes or self.chunksize) // size
+        return ArrayMeta((self.nbytes // size,), (self.chunksize // size,), (block,), dtype)
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,6 +256,8 @@ def _parse(header: bytes, read: Read, size: int) -> Skeleton:
     nbytes, cbytes = _int64(header, 30), _int64(header, 39)
     typesize, blocksize, chunksize = _int32(header, 48), _int32(header, 53), _int32(header, 58)
     nthreads = struct.unpack_from(">h", header, 63)[0]
+    if chunksize == -1 and nbytes == 0:
+        chunksize = 0  # what c-blosc2 writes before the first chunk decides
     if flags & 0x0F not in KNOWN_FRAME_VERSIONS:
         raise BrokenDataset(f"frame format version {flags & 0x0F} is not known")
     if kind & 0x0F != 0:
@@ -261,11 +287,11 @@ def _parse(header: bytes, read: Read, size: int) -> Skeleton:
     absolute, stops = _spans(offsets, header_size, cbytes)
     positive = absolute[absolute >= 0]
     start = int(positive.min()) if len(positive) else index_start
-    nblocks = 0
+    block_nbytes = 0
     if not variable and not flags & 0x80 and nbytes:
-        effective = blocksize or _first_blocksize(read, absolute, stops, chunksize)
-        nblocks = -(-chunksize // effective) if effective else 0
-        nblocks = nblocks if nblocks <= 1 << 22 else 0
+        block_nbytes = _block_nbytes(meta, blocksize) or _first_blocksize(read, absolute, chunksize)
+        if block_nbytes and -(-chunksize // block_nbytes) > MAX_BLOCKS:
+            block_nbytes = 0
     return Skeleton(
         size=size,
         start=start,
@@ -286,7 +312,8 @@ def _parse(header: bytes, read: Read, size: int) -> Skeleton:
         variable=variable,
         offsets=absolute,
         stops=stops,
-        blocks_per_chunk=nblocks,
+        block_nbytes=block_nbytes,
+        blocks_per_chunk=-(-chunksize // block_nbytes) if block_nbytes else 0,
         meta=meta,
         metalayers=tuple(metalayers),
         vlmeta=_vlmeta(read(size - trailer_size, trailer_size)),
@@ -303,7 +330,7 @@ def _trailer_size(read: Read, size: int) -> int:
 
 
 def _index(read: Read, start: int, stop: int, nbytes: int, chunksize: int) -> Ints:
-    """Return the stored offsets of the chunks, relative to the end of the header; negative ones are special."""
+    """Return the stored offsets of the chunks, relative to the end of the header; negative is special."""
     if nbytes == 0:
         return _EMPTY
     length = stop - start
@@ -345,7 +372,11 @@ def _spans(relative: Ints, header_size: int, cbytes: int) -> tuple[Ints, Ints]:
     return absolute, stops
 
 
-def _first_blocksize(read: Read, offsets: Ints, stops: Ints, chunksize: int) -> int:
+def _block_nbytes(meta: ArrayMeta | None, blocksize: int) -> int:
+    return math.prod(meta.blocks) * meta.dtype.itemsize if meta is not None else blocksize
+
+
+def _first_blocksize(read: Read, offsets: Ints, chunksize: int) -> int:
     """Return the block size of the first stored chunk: some frames leave it out of their header."""
     real = np.flatnonzero(offsets >= 0)
     if not len(real):
@@ -355,7 +386,7 @@ def _first_blocksize(read: Read, offsets: Ints, stops: Ints, chunksize: int) -> 
     return blocksize if 0 < blocksize <= chunksize else 0
 
 
-def parse_chunk(head: bytes | memoryview, skeleton: Skeleton, nchunk: int) -> ChunkLayout:
+def parse_chunk(head: Buffer, skeleton: Skeleton, nchunk: int) -> ChunkLayout:
     """Read and check the head of a chunk.
 
     Parameters
@@ -380,7 +411,7 @@ def parse_chunk(head: bytes | memoryview, skeleton: Skeleton, nchunk: int) -> Ch
         )
     flags, flags2, special = head[2], head[31], head[31] >> 4 & 7
     whole = ChunkLayout(nbytes, blocksize, cbytes, 0, False, cbytes, _EMPTY, _EMPTY, special)
-    if special or not skeleton.blocks_per_chunk or blocksize <= 0 or nbytes == 0:
+    if special or blocksize != skeleton.block_nbytes or blocksize <= 0 or nbytes == 0:
         return whole
     nblocks = -(-nbytes // blocksize)
     extended = flags & 0x05 == 0x05
@@ -426,7 +457,7 @@ def special_chunk(skeleton: Skeleton, nchunk: int) -> bytes:
     return head + bytes(15) + bytes([kind << 4])
 
 
-def decompress(chunk: bytes | memoryview, nbytes: int) -> bytes:
+def decompress(chunk: Buffer, nbytes: int) -> bytes:
     """Decompress a chunk whose header was checked; CPU-bound.
 
     Raises
@@ -456,7 +487,7 @@ def _metalayers(packed: bytes, where: str) -> dict[str, bytes]:
 
 def _vlmeta(trailer: bytes) -> dict[str, bytes]:
     try:
-        version, section, *_ = msgspec.msgpack.decode(trailer)
+        _version, section, *_ = msgspec.msgpack.decode(trailer)
         _, names, contents = section
         pairs = dict(zip(names, contents, strict=True))
     except (msgspec.DecodeError, ValueError, TypeError, RecursionError) as exc:
@@ -506,9 +537,7 @@ def _check_array(meta: ArrayMeta, nbytes: int, chunksize: int, blocksize: int, n
         raise BrokenDataset(f"the array needs {math.prod(meta.grid)} chunks; the frame has {nchunks}")
 
 
-def subchunk(
-    head: bytes | memoryview, layout: ChunkLayout, blocks: Sequence[int], parts: Sequence[bytes | memoryview]
-) -> bytes:
+def subchunk(head: Buffer, layout: ChunkLayout, blocks: Sequence[int], parts: Sequence[Buffer]) -> bytes:
     """Build a valid Blosc2 chunk of some blocks of a compressed chunk, without decompressing.
 
     Parameters
