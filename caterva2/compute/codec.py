@@ -92,7 +92,7 @@ def compressed_chunk(data: Array, blocksize: int, typesize: int) -> bytes:
         data,
         codec=blosc2.Codec.LZ4,
         clevel=1,
-        filters=[blosc2.Filter.SHUFFLE if 1 < small else blosc2.Filter.NOFILTER],
+        filters=[blosc2.Filter.SHUFFLE if small > 1 else blosc2.Filter.NOFILTER],
         filters_meta=[0],
         typesize=small,
         blocksize=blocksize,

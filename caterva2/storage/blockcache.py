@@ -1,0 +1,621 @@
+"""Cached roots on disk: stored frames of which only some blocks are here.
+
+One file of a root, in one generation, is a *mirror*: a sparse file with the
+frame's bytes at the frame's own offsets, and beside it a table with one
+checksum per unit (`caterva2.compute.frames`); a checksum of 0 marks a unit
+that is absent. The bytes are written before their checksum, so a process may
+be killed at any moment: what has a checksum that fits is there, all else is
+fetched again. Blosc2 itself has no checksums, so a unit whose bytes do not fit
+theirs is treated as absent, never served.
+
+A mirror of one generation is never changed into another: its name holds the
+etag. Room is bounded: least recently used mirrors go first, then the least
+recently used chunks of the ones that are left.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import hashlib
+import itertools
+import logging
+import os
+import struct
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from caterva2.compute.extents import (
+    ChunkPiece,
+    Record,
+    Units,
+    chunk_units,
+    digest,
+    read_piece,
+    units_in_range,
+)
+from caterva2.compute.frames import ChunkLayout, Skeleton, head_length, parse_chunk, skeleton_from_parts
+from caterva2.errors import BrokenDataset
+
+logger = logging.getLogger(__name__)
+
+Digests = npt.NDArray[np.uint64]
+
+MAGIC = b"C2UNITS2"
+TABLE_START = 8192
+_PREFIX = struct.Struct("<8sIIQ")
+_OUT_OF_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+HEADS_KEPT = 4096
+"""Chunk heads kept in memory per mirror."""
+
+
+class MirrorId(msgspec.Struct, frozen=True, array_like=True):
+    """Which file, in which generation, a mirror holds."""
+
+    root: str
+    path: str
+    etag: str
+
+    @property
+    def key(self) -> str:
+        """Name of the mirror's files."""
+        text = f"{self.path}\0{self.etag}".encode("utf-8", "surrogateescape")
+        return hashlib.sha256(text).hexdigest()[:40]
+
+
+class _Header(msgspec.Struct, frozen=True, array_like=True):
+    id: MirrorId
+    size: int
+    start: int
+    stop: int
+    width: int
+    digests: tuple[int, int]
+
+
+class Mirror:
+    """The cached part of one file in one generation.
+
+    Thread-safe and blocking. Made by `BlockCache`.
+    """
+
+    def __init__(
+        self, cache: BlockCache, id_: MirrorId, skeleton: Skeleton, data: int, table: int, used: int
+    ) -> None:
+        self.id = id_
+        self.skeleton = skeleton
+        self._cache = cache
+        self._data = data
+        self._table = table
+        self._lock = threading.Lock()
+        self._heads: OrderedDict[int, tuple[bytes, ChunkLayout]] = OrderedDict()
+        self._recent = np.zeros(skeleton.nchunks, np.uint32)
+        self._dropped = False
+        self.used = used
+        self.touched = time.monotonic()
+
+    def close(self) -> None:
+        """Release the files; the mirror stays on disk."""
+        with self._lock:
+            for fd in (self._data, self._table):
+                if fd >= 0:
+                    os.close(fd)
+            self._data = self._table = -1
+
+    def __del__(self) -> None:
+        with contextlib.suppress(OSError):
+            self.close()
+
+    def head(self, nchunk: int) -> tuple[bytes, ChunkLayout] | None:
+        """Return head and layout of a chunk, or None if absent."""
+        known = self._heads.get(nchunk)
+        if known is not None:
+            return known
+        row = self._row(nchunk)
+        if not row[0]:
+            return None
+        skeleton = self.skeleton
+        head = self._read(int(skeleton.offsets[nchunk]), head_length(skeleton, nchunk))
+        try:
+            layout = parse_chunk(head, skeleton, nchunk)
+        except BrokenDataset:
+            layout = None
+        if layout is not None and layout.nblocks == 0:
+            head = self._read(int(skeleton.offsets[nchunk]), layout.cbytes)
+        if layout is None or digest(head[: layout.head_size]) != int(row[0]):
+            self._forget(nchunk, [0])
+            return None
+        if layout.nblocks:
+            head = head[: layout.head_size]
+            with self._lock:
+                self._heads[nchunk] = (head, layout)
+                if len(self._heads) > HEADS_KEPT:
+                    self._heads.popitem(last=False)
+        return head, layout
+
+    def missing(self, nchunk: int, blocks: list[int] | None) -> list[int] | None:
+        """Return which of some blocks (None: all) are absent; None if all of the chunk is to be fetched."""
+        if self.skeleton.special(nchunk):
+            return []
+        head = self.head(nchunk)
+        if head is None:
+            return blocks
+        layout = head[1]
+        if layout.nblocks == 0:
+            return []
+        row = self._row(nchunk)
+        wanted = range(layout.nblocks) if blocks is None else blocks
+        absent = [b for b in wanted if not row[b + 1]]
+        return None if len(absent) == layout.nblocks else absent
+
+    def piece(self, nchunk: int, blocks: list[int] | None) -> ChunkPiece | None:
+        """Read some blocks of a chunk (None: all), verified; None if any is absent or damaged."""
+        skeleton = self.skeleton
+        if skeleton.special(nchunk):
+            return ChunkPiece(nchunk, None, b"", special=skeleton.special(nchunk))
+        head = self.head(nchunk)
+        if head is None:
+            return None
+        layout = head[1]
+        self._touch(nchunk)
+        if layout.nblocks == 0:
+            return ChunkPiece(nchunk, layout, head[0], whole=head[0])
+        row = self._row(nchunk)
+        wanted = range(layout.nblocks) if blocks is None else blocks
+        if blocks is None or len(wanted) > 8:
+            if not row[np.fromiter(wanted, np.int64, len(wanted)) + 1].all():
+                return None
+        elif not all(row[b + 1] for b in wanted):
+            return None
+        try:
+            piece = read_piece(self._read, skeleton, nchunk, blocks, head)
+        except (EOFError, BrokenDataset):
+            self._forget(nchunk, range(len(row)))
+            return None
+        damaged = [b for b in wanted if digest(piece.blocks[b]) != int(row[b + 1])]
+        if damaged:
+            logger.warning(
+                "%d cached blocks of %s/%s are damaged; fetching again",
+                len(damaged),
+                self.id.root,
+                self.id.path,
+            )
+            self._forget(nchunk, [b + 1 for b in damaged])
+            return None
+        return piece
+
+    def has_bytes(self, start: int, stop: int, nchunk: int) -> bool:
+        """Whether a chunk's units that touch bytes ``[start, stop)`` of the frame are all here (unverified)."""
+        head = self.head(nchunk)
+        if head is None:
+            return False
+        units = units_in_range(self.skeleton, nchunk, head[1], start, stop)
+        return bool(self._row(nchunk)[units.numbers].all())
+
+    def chunk_bytes(self, nchunk: int, start: int, stop: int) -> memoryview | None:
+        """Read bytes ``[start, stop)`` of the frame that lie in one chunk, verified; None if any unit is absent."""
+        head = self.head(nchunk)
+        if head is None:
+            return None
+        self._touch(nchunk)
+        units = units_in_range(self.skeleton, nchunk, head[1], start, stop)
+        row = self._row(nchunk)[units.numbers]
+        if not row.all():
+            return None
+        # the head is always among the units, even if it lies before the range
+        first = 1 if len(units.numbers) > 1 and int(units.offsets[0] + units.lengths[0]) <= start else 0
+        low = int(units.offsets[first])
+        high = int(units.offsets[-1] + units.lengths[-1])
+        try:
+            data = memoryview(self._read(low, high - low))
+        except EOFError:
+            return None
+        offsets, lengths, numbers = (
+            a[first:].tolist() for a in (units.offsets, units.lengths, units.numbers)
+        )
+        expected = row[first:].tolist()
+        damaged = [
+            number
+            for number, offset, length, value in zip(numbers, offsets, lengths, expected, strict=True)
+            if digest(data[offset - low : offset - low + length]) != value
+        ]
+        if damaged:
+            self._forget(nchunk, damaged)
+            return None
+        return data[start - low : stop - low]
+
+    def skeleton_bytes(self, start: int, stop: int) -> bytes:
+        """Read bytes of the frame before or behind its chunks."""
+        return self._read(start, stop - start)
+
+    def put(self, record: Record) -> bool:
+        """Keep verified units; False if there is no room. Never raises for a full disk."""
+        units = record.units
+        if units.nchunk < 0 or record.special or not self._cache.make_room(units.nbytes, self):
+            return False
+        nchunk = units.nchunk
+        try:
+            at = 0
+            for first, end, nbytes in units.runs():
+                _pwrite(self._data, record.payload[at : at + nbytes], int(units.offsets[first]))
+                at += nbytes
+                del end
+            with self._lock:
+                if self._dropped or self._table < 0:
+                    return False
+                row = self._row(nchunk)
+                new = int(units.lengths[row[units.numbers] == 0].sum())
+                row[units.numbers] = record.digests
+                _pwrite(self._table, row.tobytes(), self._row_offset(nchunk))
+                self.used += new
+            self._cache.account(new)
+        except OSError as exc:
+            if exc.errno not in _OUT_OF_ROOM and exc.errno != errno.EBADF:
+                raise
+            self._cache.full(exc)
+            return False
+        self._touch(nchunk)
+        return True
+
+    def drop_cold_chunks(self, nbytes: int) -> int:
+        """Give up the least recently used chunks until `nbytes` are free; return how many bytes became free."""
+        freed = 0
+        for nchunk in np.argsort(self._recent, kind="stable").tolist():
+            if freed >= nbytes:
+                break
+            freed += self._drop_chunk(nchunk)
+        return freed
+
+    def _drop_chunk(self, nchunk: int) -> int:
+        skeleton = self.skeleton
+        if skeleton.special(nchunk):
+            return 0
+        with self._lock:
+            if self._table < 0:
+                return 0
+            row = self._row(nchunk)
+            if not row.any():
+                return 0
+            head = self._heads.pop(nchunk, None)
+            if head is None:
+                raw = self._read(int(skeleton.offsets[nchunk]), head_length(skeleton, nchunk))
+                try:
+                    layout = parse_chunk(raw, skeleton, nchunk)
+                except BrokenDataset:
+                    layout = None
+            else:
+                layout = head[1]
+            held = 0
+            if layout is not None:
+                units = chunk_units(skeleton, nchunk, layout, None if layout.nblocks else ())
+                held = int(units.lengths[row[units.numbers] != 0].sum())
+            _pwrite(self._table, bytes(8 * len(row)), self._row_offset(nchunk))
+            start = int(skeleton.offsets[nchunk])
+            _punch(self._data, start, int(skeleton.stops[nchunk]) - start)
+            self.used -= held
+        self._cache.account(-held)
+        return held
+
+    def mark_dropped(self) -> None:
+        """Stop keeping anything: the files are being removed."""
+        with self._lock:
+            self._dropped = True
+
+    def _touch(self, nchunk: int) -> None:
+        self._recent[nchunk] = self._cache.tick()
+
+    def _row_offset(self, nchunk: int) -> int:
+        return TABLE_START + nchunk * self.skeleton.width * 8
+
+    def _row(self, nchunk: int) -> Digests:
+        width = self.skeleton.width * 8
+        data = os.pread(self._table, width, self._row_offset(nchunk))
+        return np.frombuffer(bytearray(data.ljust(width, b"\0")), "<u8")
+
+    def _forget(self, nchunk: int, numbers: Iterable[int]) -> None:
+        with self._lock:
+            self._heads.pop(nchunk, None)
+            row = self._row(nchunk)
+            row[list(numbers)] = 0
+            with contextlib.suppress(OSError):
+                _pwrite(self._table, row.tobytes(), self._row_offset(nchunk))
+
+    def _read(self, offset: int, length: int) -> bytes:
+        data = os.pread(self._data, length, offset)
+        while len(data) < length:
+            more = os.pread(self._data, length - len(data), offset + len(data))
+            if not more:
+                raise EOFError("the mirror is shorter than its frame")
+            data += more
+        return data
+
+
+class BlockCache:
+    """All mirrors of a subscriber, in one directory of bounded size.
+
+    Thread-safe and blocking.
+
+    Parameters
+    ----------
+    directory
+        Made if needed; one sub-directory per root.
+    limit_bytes
+        Room for the mirrors; 0 keeps nothing.
+    """
+
+    def __init__(self, directory: Path, limit_bytes: int) -> None:
+        self._directory = directory
+        self.limit_bytes = limit_bytes
+        self._lock = threading.RLock()
+        self._open: dict[MirrorId, Mirror] = {}
+        self._closed: OrderedDict[MirrorId, int] = OrderedDict()
+        self._used = 0
+        self._ticks = itertools.count(1)
+        self._warned_at = -1e9
+        self.evicted_bytes = 0
+        directory.mkdir(parents=True, exist_ok=True)
+
+    @property
+    def used_bytes(self) -> int:
+        """Bytes of frames that are kept."""
+        return self._used
+
+    def load(self) -> list[MirrorId]:
+        """Look at what is on disk from earlier runs; remove what is not readable. Call once, at start."""
+        found: list[tuple[float, MirrorId, int]] = []
+        for table in self._directory.glob("*/*.units"):
+            data = table.with_suffix(".frame")
+            try:
+                header = _read_header(table)
+                stat = data.stat()
+            except (OSError, ValueError):
+                _remove(table, data)
+                continue
+            found.append((table.stat().st_mtime, header.id, stat.st_blocks * 512))
+        for orphan in [*self._directory.glob("*/*.frame"), *self._directory.glob("*/*.tmp")]:
+            if orphan.suffix == ".tmp" or not orphan.with_suffix(".units").exists():
+                _remove(orphan)
+        found.sort(key=lambda item: item[0])
+        with self._lock:
+            for _, id_, used in found:
+                self._closed[id_] = used
+                self._used += used
+        return [id_ for _, id_, _ in found]
+
+    def open(self, id_: MirrorId) -> Mirror | None:
+        """Return the mirror of a file, or None if there is none."""
+        with self._lock:
+            mirror = self._open.get(id_)
+            if mirror is not None:
+                mirror.touched = time.monotonic()
+                return mirror
+            used = self._closed.get(id_)
+            if used is None:
+                return None
+            table, data = self._files(id_)
+            try:
+                mirror = _open_mirror(self, id_, table, data, used)
+            except (OSError, ValueError, BrokenDataset, EOFError):
+                logger.warning("the cached part of %s/%s is not readable; fetching again", id_.root, id_.path)
+                self._closed.pop(id_)
+                self._used -= used
+                _remove(table, data)
+                return None
+            self._closed.pop(id_)
+            self._open[id_] = mirror
+            return mirror
+
+    def create(self, id_: MirrorId, skeleton: Skeleton, before: bytes, behind: bytes) -> Mirror | None:
+        """Begin a mirror with the two parts of its skeleton; None if there is no room."""
+        if not self.make_room(len(before) + len(behind), None):
+            return None
+        with self._lock:
+            existing = self.open(id_)
+            if existing is not None:
+                return existing
+            table, data = self._files(id_)
+            header = _Header(
+                id_,
+                skeleton.size,
+                skeleton.start,
+                skeleton.stop,
+                skeleton.width,
+                (digest(before), digest(behind)),
+            )
+            try:
+                table.parent.mkdir(parents=True, exist_ok=True)
+                _write_mirror(table, data, header, before, behind)
+                mirror = _open_mirror(self, id_, table, data, len(before) + len(behind))
+            except OSError as exc:
+                _remove(table, data)
+                if exc.errno not in _OUT_OF_ROOM:
+                    raise
+                self.full(exc)
+                return None
+            except (ValueError, BrokenDataset, EOFError):
+                _remove(table, data)
+                return None
+            self._open[id_] = mirror
+            self._used += mirror.used
+            return mirror
+
+    def release(self, mirror: Mirror) -> None:
+        """Close a mirror's files; what it holds stays."""
+        with self._lock:
+            if self._open.get(mirror.id) is mirror:
+                del self._open[mirror.id]
+                self._closed[mirror.id] = mirror.used
+        # The files are closed with the last reference: a thread may still be reading.
+
+    def remove(self, id_: MirrorId) -> None:
+        """Remove a mirror."""
+        with self._lock:
+            mirror = self._open.pop(id_, None)
+            used = self._closed.pop(id_, 0)
+            if mirror is not None:
+                mirror.mark_dropped()
+                used = mirror.used
+            self._used -= used
+            _remove(*self._files(id_))
+
+    def ids(self) -> Iterator[MirrorId]:
+        """Iterate over all mirrors."""
+        with self._lock:
+            return iter([*self._open, *self._closed])
+
+    def make_room(self, nbytes: int, for_: Mirror | None) -> bool:
+        """Give up what was not used for longest until `nbytes` fit; False if they never will."""
+        if nbytes > self.limit_bytes:
+            return False
+        if self._used + nbytes <= self.limit_bytes:
+            return True
+        with self._lock:
+            goal = self._used + nbytes - int(self.limit_bytes * 0.95)
+            freed = self._drop_mirrors(goal, for_)
+            if freed < goal and for_ is not None:
+                freed += for_.drop_cold_chunks(goal - freed)
+            self.evicted_bytes += freed
+            return self._used + nbytes <= self.limit_bytes
+
+    def _drop_mirrors(self, goal: int, keep: Mirror | None) -> int:
+        before = self._used
+        for id_ in list(self._closed):
+            if before - self._used >= goal:
+                break
+            self.remove(id_)
+        for mirror in sorted(self._open.values(), key=lambda m: m.touched):
+            if before - self._used >= goal:
+                break
+            if mirror is keep:
+                continue
+            wanted = goal - (before - self._used)
+            if mirror.used <= wanted:
+                self.remove(mirror.id)
+            else:
+                mirror.drop_cold_chunks(wanted)
+        return before - self._used
+
+    def account(self, nbytes: int) -> None:
+        """Count bytes that a mirror gained or lost."""
+        with self._lock:
+            self._used += nbytes
+
+    def tick(self) -> int:
+        """Return the next value of the clock of uses."""
+        return next(self._ticks) & 0xFFFFFFFF
+
+    def full(self, exc: OSError) -> None:
+        """Say, at most once a minute, that the disk is full."""
+        now = time.monotonic()
+        if now - self._warned_at > 60:
+            self._warned_at = now
+            logger.warning("the cache does not grow: %s", exc.strerror)
+
+    def close(self) -> None:
+        """Close all mirrors."""
+        with self._lock:
+            for mirror in list(self._open.values()):
+                self._closed[mirror.id] = mirror.used
+                mirror.close()
+            self._open.clear()
+
+    def _files(self, id_: MirrorId) -> tuple[Path, Path]:
+        folder = self._directory / hashlib.sha256(id_.root.encode()).hexdigest()[:16]
+        if id_.root.isascii() and id_.root.replace("-", "").replace("_", "").isalnum():
+            folder = self._directory / id_.root
+        return folder / f"{id_.key}.units", folder / f"{id_.key}.frame"
+
+
+def mirror_units(mirror: Mirror, nchunk: int) -> Units | None:
+    """Return all units of a chunk whose head is cached."""
+    head = mirror.head(nchunk)
+    return None if head is None else chunk_units(mirror.skeleton, nchunk, head[1], None)
+
+
+def _write_mirror(table: Path, data: Path, header: _Header, before: bytes, behind: bytes) -> None:
+    """Make both files; the table is renamed into place last, so a mirror exists whole or not at all."""
+    packed = msgspec.msgpack.encode(header)
+    if _PREFIX.size + len(packed) > TABLE_START:
+        raise OSError(errno.EFBIG, "the name of the file is too long for a mirror")
+    with contextlib.suppress(FileNotFoundError):
+        data.unlink()
+    fd = os.open(data, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        os.ftruncate(fd, header.size)
+        _pwrite(fd, before, 0)
+        _pwrite(fd, behind, header.stop)
+    finally:
+        os.close(fd)
+    temporary = table.with_suffix(".tmp")
+    prefix = _PREFIX.pack(MAGIC, len(packed), 0, digest(packed))
+    temporary.write_bytes((prefix + packed).ljust(TABLE_START, b"\0"))
+    os.replace(temporary, table)
+
+
+def _read_header(table: Path) -> _Header:
+    with table.open("rb") as file:
+        first = file.read(TABLE_START)
+    if len(first) < TABLE_START:
+        raise ValueError("the table is truncated")
+    magic, length, _, expected = _PREFIX.unpack_from(first)
+    packed = first[_PREFIX.size : _PREFIX.size + length]
+    if magic != MAGIC or digest(packed) != expected:
+        raise ValueError("not a table of units")
+    try:
+        return msgspec.msgpack.decode(packed, type=_Header)
+    except msgspec.DecodeError as exc:
+        raise ValueError("not a table of units") from exc
+
+
+def _open_mirror(cache: BlockCache, id_: MirrorId, table: Path, data: Path, used: int) -> Mirror:
+    header = _read_header(table)
+    if header.id != id_:
+        raise ValueError("the table belongs to another file")
+    data_fd = os.open(data, os.O_RDWR | os.O_CLOEXEC)
+    table_fd = os.open(table, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        before = os.pread(data_fd, header.start, 0)
+        behind = os.pread(data_fd, header.size - header.stop, header.stop)
+        if (digest(before), digest(behind)) != header.digests:
+            raise ValueError("the skeleton is damaged")
+        skeleton = skeleton_from_parts(before, behind, header.size)
+        os.utime(table)
+        return Mirror(cache, id_, skeleton, data_fd, table_fd, used)
+    except BaseException:
+        os.close(data_fd)
+        os.close(table_fd)
+        raise
+
+
+def _pwrite(fd: int, data: bytes | memoryview, offset: int) -> None:
+    view = memoryview(data)
+    while len(view):
+        n = os.pwrite(fd, view, offset)
+        view = view[n:]
+        offset += n
+
+
+def _remove(*paths: Path) -> None:
+    for path in paths:
+        with contextlib.suppress(FileNotFoundError):
+            path.unlink()
+
+
+_KEEP_SIZE, _PUNCH_HOLE = 1, 2
+
+
+def _punch(fd: int, offset: int, length: int) -> None:
+    """Give the room of a range back to the file system, where it can (Linux); elsewhere the bytes stay."""
+    try:
+        fallocate = ctypes.CDLL(None, use_errno=True).fallocate
+    except (AttributeError, OSError):
+        return
+    fallocate.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64]
+    fallocate(fd, _KEEP_SIZE | _PUNCH_HOLE, offset, length)
