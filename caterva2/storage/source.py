@@ -10,11 +10,12 @@ every implementation passes.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Protocol, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
 import msgspec
 
-from caterva2.model.datasets import Entry
+if TYPE_CHECKING:
+    from caterva2.model.datasets import Entry
 
 
 class Listed(msgspec.Struct, frozen=True, kw_only=True, order=True):
@@ -61,8 +62,14 @@ class RootSource(Protocol):
     ``/``-separated, as clients see them.
     """
 
-    def scan(self) -> Iterator[Listed]:
-        """Yield every visible file, in no order, without opening it."""
+    def scan(self, below: str = "") -> Iterator[Listed]:
+        """Yield every visible file, in no order, without opening it.
+
+        Parameters
+        ----------
+        below
+            Yield only what is at or below this path, which may be nothing.
+        """
         ...
 
     def describe(self, path: str) -> Entry:
@@ -82,19 +89,19 @@ class RootSource(Protocol):
         ...
 
     def open(self, path: str) -> StoredFrame:
-        """Open the stored frame of a file (made if needed).
+        """Open the stored frame of a file (made if needed); `describe.read_stored` judges what is in it.
 
         Raises
         ------
         DatasetNotFound, BadPath
             As `describe`.
         BrokenDataset
-            The file can not be served as a frame.
+            The file can not be read.
         """
         ...
 
     def open_plain(self, path: str) -> StoredFrame:
-        """Open the bytes of a plain file as they are, for a download; other files as `open`."""
+        """Open the bytes of a plain file, unpacked if it is kept as a frame; other files as `open`."""
         ...
 
     def forget(self, path: str) -> None:

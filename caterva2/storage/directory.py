@@ -1,0 +1,442 @@
+"""A directory of files as a root: what is shown, where it lies, how it is opened.
+
+Every access finds its file anew below the real root, part by part, and opens
+it part by part without following links, so that nothing outside can be
+reached whatever happens to the tree meanwhile. FIFOs, sockets and devices are
+never opened; files that Blosc2 would have to be trusted with are parsed here.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from caterva2.errors import BrokenDataset, DatasetChanged, DatasetNotFound, ServiceError
+from caterva2.model.datasets import BrokenInfo, Entry, FileInfo, Info
+from caterva2.model.paths import split_path
+from caterva2.storage.describe import describe_frame, describe_schunk, read_stored
+from caterva2.storage.framecache import FrameCache
+from caterva2.storage.names import (
+    MAX_RELATIVE_BYTES,
+    SPARSE_INDEX,
+    StoredKind,
+    is_addressable,
+    is_hidden,
+    shown_path,
+    stored_candidates,
+    stored_kind,
+)
+from caterva2.storage.pinned import FileFrame, etag_of, translate_os_errors
+from caterva2.storage.plainframe import write_plain_frame
+from caterva2.storage.source import Listed, StoredFrame
+from caterva2.storage.sparseframe import SparseIndex, read_sparse_index, write_contiguous
+from caterva2.storage.unpacked import UnpackedFile
+
+logger = logging.getLogger(__name__)
+
+MAX_LINK_HOPS = 4
+"""Links to directories inside one path: enough for people, not for a maze."""
+
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+_ATTEMPTS = 3
+_MAX_LINKS_KNOWN = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A visible file: where it lies below the real root, and its generation."""
+
+    path: str
+    real: str
+    kind: StoredKind
+    etag: str
+    mtime_ns: int
+    size: int
+    sparse: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a stored path leads: its real place, and the real directories and links on the way."""
+
+    real: str
+    status: os.stat_result
+    chain: tuple[str, ...]
+    hops: int
+
+
+def _sparse_etag(index: os.stat_result, directory: os.stat_result) -> str:
+    return f"{max(index.st_mtime_ns, directory.st_mtime_ns):x}-{index.st_size:x}-{index.st_ino:x}"
+
+
+class DirectorySource:
+    """The files below a directory; implements `caterva2.storage.source.RootSource`.
+
+    Parameters
+    ----------
+    root
+        The directory. Read only.
+    cache_dir
+        Where frames of plain files are made; owned by this source. Made if missing.
+    exclude
+        Directories that are never shown, such as the state of a service that runs inside the root.
+    """
+
+    def __init__(self, root: Path, cache_dir: Path, *, exclude: Sequence[Path] = ()) -> None:
+        self._root = os.path.realpath(root)
+        self._below = self._root.rstrip("/") + "/"
+        self._cache = FrameCache(cache_dir)
+        self._excluded = {os.path.realpath(path) for path in (cache_dir, *exclude)} - {self._root}
+        self._links: dict[str, set[str]] = {}
+
+    @property
+    def directory(self) -> str:
+        """The real path of the root; for watching it."""
+        return self._root
+
+    # what there is
+
+    def scan(self, below: str = "") -> Iterator[Listed]:
+        """Yield every visible file, in no order, without opening it.
+
+        Parameters
+        ----------
+        below
+            Yield only what is at or below this path; nothing if there is nothing.
+
+        Raises
+        ------
+        ServiceError
+            The directory of the root can not be listed.
+        """
+        if not below:
+            try:
+                with os.scandir(self._root):
+                    pass
+            except OSError as exc:
+                raise ServiceError(f"the directory of the root can not be listed: {exc.strerror}") from exc
+            yield from self._walk("", self._root, (self._root,), 0)
+            return
+        try:
+            found = self._find(below)
+        except DatasetNotFound:
+            found = None
+        if found is not None:
+            yield Listed(path=below, etag=found.etag)
+        place = self._resolve(split_path(below))
+        if place is not None and stat.S_ISDIR(place.status.st_mode) and (found is None or not found.sparse):
+            yield from self._walk(below.removesuffix("/") + "/", place.real, place.chain, place.hops)
+
+    def _walk(self, prefix: str, directory: str, chain: tuple[str, ...], hops: int) -> Iterator[Listed]:
+        try:
+            with os.scandir(directory) as listing:
+                entries = list(listing)
+        except OSError as exc:
+            logger.warning("the directory %r of the root can not be listed: %s", prefix, exc.strerror)
+            return
+        names = {entry.name for entry in entries}
+        room = MAX_RELATIVE_BYTES - len(prefix.encode())
+        for entry in entries:
+            name = entry.name
+            if not is_addressable(name) or (len(name) > room // 4 and len(name.encode()) > room):
+                logger.debug("left out, no client can ask for it: %r", prefix + name)
+                continue
+            if is_hidden(name, directory=True):
+                continue
+            try:
+                yield from self._walk_entry(prefix, entry, names, chain, hops)
+            except OSError as exc:
+                logger.debug("left out: %r: %s", prefix + name, exc.strerror)
+
+    def _walk_entry(
+        self, prefix: str, entry: os.DirEntry[str], names: set[str], chain: tuple[str, ...], hops: int
+    ) -> Iterator[Listed]:
+        name, path, real = entry.name, prefix + entry.name, entry.path
+        if entry.is_symlink():
+            real = os.path.realpath(real, strict=True)
+            if not self._contains(real):
+                return
+            self._remember_link(path, real)
+            hops += 1
+        if entry.is_dir():
+            sparse = self._sparse_status(name, real)
+            if sparse is not None:
+                yield Listed(path=path, etag=_sparse_etag(*sparse))
+            elif real not in chain and hops <= MAX_LINK_HOPS and real not in self._excluded:
+                yield from self._walk(path + "/", real, (*chain, real), hops)
+        elif entry.is_file() and not is_hidden(name):
+            shown = shown_path(name)
+            if shown == name or (shown not in names and is_addressable(shown) and not is_hidden(shown)):
+                yield Listed(path=prefix + shown, etag=etag_of(entry.stat()))
+
+    @staticmethod
+    def _sparse_status(name: str, real: str) -> tuple[os.stat_result, os.stat_result] | None:
+        """Return the status of a sparse frame's index and directory; None for other directories."""
+        if stored_kind(name) not in {StoredKind.ARRAY, StoredKind.FRAME}:
+            return None
+        try:
+            index, directory = os.lstat(f"{real}/{SPARSE_INDEX}"), os.lstat(real)
+        except OSError:
+            return None
+        return (index, directory) if stat.S_ISREG(index.st_mode) else None
+
+    def _contains(self, real: str) -> bool:
+        return real.startswith(self._below) and not any(
+            real == excluded or real.startswith(excluded + "/") for excluded in self._excluded
+        )
+
+    def _remember_link(self, path: str, real: str) -> None:
+        if len(self._links) < _MAX_LINKS_KNOWN:
+            self._links.setdefault(real.removeprefix(self._below), set()).add(path)
+
+    def shown_by(self, stored: str) -> set[str]:
+        """Return the paths, of files or directories, under which a change at a stored path shows.
+
+        Parameters
+        ----------
+        stored
+            Path below the real root, as a watcher reports it.
+        """
+        paths = {stored}
+        links = dict(self._links)
+        for real, names in links.items():
+            for name in names:
+                if stored == name or stored.startswith(name + "/"):
+                    paths.add(real + stored[len(name) :])
+        for real, names in links.items():
+            for path in tuple(paths):
+                if path == real or path.startswith(real + "/"):
+                    paths.update(name + path[len(real) :] for name in names)
+        return {shown for path in paths if (shown := self._shown(path)) is not None}
+
+    def _shown(self, stored: str) -> str | None:
+        parts = stored.split("/")
+        for depth, part in enumerate(parts):
+            if not part or not is_addressable(part) or is_hidden(part, directory=depth < len(parts) - 1):
+                return None
+            if depth < len(parts) - 1 and stored_kind(part) in {StoredKind.ARRAY, StoredKind.FRAME}:
+                return "/".join(parts[: depth + 1])
+        shown = shown_path(stored)
+        return shown if is_addressable(shown.rpartition("/")[2]) else None
+
+    # one file
+
+    def describe(self, path: str) -> Entry:
+        """Describe a file without making the frame of a plain one; a broken file gives `BrokenInfo`.
+
+        Raises
+        ------
+        DatasetNotFound
+            There is no such visible file.
+        BadPath
+            The path leaves the root.
+        """
+        return self._describe(path, make=False)
+
+    def materialise(self, path: str) -> Entry:
+        """Describe a file completely; the frame of a plain file is made if it is not there yet.
+
+        Raises
+        ------
+        DatasetNotFound, BadPath
+            As `describe`.
+        DatasetChanged
+            The file was written meanwhile.
+        ServiceError
+            There is no room for its frame.
+        """
+        return self._describe(path, make=True)
+
+    def open(self, path: str) -> StoredFrame:
+        """Open the stored frame of a file (made if needed); `describe.read_stored` judges what is in it.
+
+        Raises
+        ------
+        DatasetNotFound, BadPath, DatasetChanged, ServiceError
+            As `materialise`.
+        BrokenDataset
+            The file can not be read.
+        """
+        return self._open_frame(self._find(path))
+
+    def open_plain(self, path: str) -> StoredFrame:
+        """Open the bytes of a plain file, unpacked if it is kept as a frame; other files as `open`."""
+        found = self._find(path)
+        if found.kind is StoredKind.PLAIN:
+            return self._open_file(found)
+        frame = self._open_frame(found)
+        if found.kind is not StoredKind.PACKED:
+            return frame
+        try:
+            return UnpackedFile(frame, read_stored(frame), path)
+        except BaseException:
+            frame.close()
+            raise
+
+    def forget(self, path: str) -> None:
+        """Drop what was made for a file that is gone."""
+        self._cache.drop(path)
+
+    def _describe(self, path: str, *, make: bool) -> Entry:
+        for _ in range(_ATTEMPTS - 1):
+            found = self._find(path)
+            try:
+                return self._entry(found, make=make)
+            except DatasetChanged:
+                continue
+        found = self._find(path)
+        try:
+            return self._entry(found, make=make)
+        except DatasetChanged:
+            if make:
+                raise
+            return _broken(found, "the file is being written")
+
+    def _entry(self, found: _Found, *, make: bool) -> Entry:
+        try:
+            if found.kind is StoredKind.PLAIN and not make:
+                return self._plain_entry(found)
+            if found.sparse and not make:
+                return self._sparse_entry(found)
+            with self._open_frame(found) as frame:
+                skeleton = read_stored(frame)
+        except BrokenDataset as exc:
+            return _broken(found, exc.message)
+        info: Info
+        if found.kind is StoredKind.PLAIN:
+            info = FileInfo(size=found.size, schunk=describe_schunk(skeleton))
+        elif found.kind is StoredKind.PACKED:
+            info = FileInfo(size=skeleton.nbytes, schunk=describe_schunk(skeleton))
+        else:
+            info = describe_frame(skeleton)
+        return Entry(path=found.path, etag=frame.etag, mtime_ns=found.mtime_ns, size=frame.size, info=info)
+
+    def _plain_entry(self, found: _Found) -> Entry:
+        size, schunk = found.size, None
+        frame = self._cache.find(found.path, found.etag)
+        if frame is not None:
+            with frame:
+                size, schunk = frame.size, describe_schunk(read_stored(frame))
+        info = FileInfo(size=found.size, schunk=schunk)
+        return Entry(path=found.path, etag=found.etag, mtime_ns=found.mtime_ns, size=size, info=info)
+
+    def _sparse_entry(self, found: _Found) -> Entry:
+        index = self._read_index(found)
+        try:
+            size = sum(os.lstat(f"{found.real}/{name}").st_size for name in index.member_names)
+        except OSError as exc:
+            raise BrokenDataset("the sparse frame lacks a file of its chunks") from exc
+        info = describe_frame(index.skeleton)
+        return Entry(
+            path=found.path, etag=found.etag, mtime_ns=found.mtime_ns, size=index.frame_size(size), info=info
+        )
+
+    # opening
+
+    def _find(self, path: str) -> _Found:
+        """Return the visible file behind a path."""
+        parts = split_path(path)
+        path = "/".join(parts)
+        if not any(is_hidden(part, directory=True) for part in parts) and not is_hidden(parts[-1]):
+            for candidate in stored_candidates(path):
+                place = self._resolve(tuple(candidate.split("/")))
+                found = None if place is None else self._found(path, candidate, place)
+                if found is not None:
+                    return found
+        raise DatasetNotFound(f"there is no dataset {path!r}")
+
+    def _found(self, path: str, candidate: str, place: _Place) -> _Found | None:
+        kind, status = stored_kind(candidate), place.status
+        if stat.S_ISREG(status.st_mode):
+            etag = etag_of(status)
+            return _Found(path, place.real, kind, etag, status.st_mtime_ns, status.st_size)
+        if stat.S_ISDIR(status.st_mode):
+            sparse = self._sparse_status(candidate, place.real)
+            if sparse is not None:
+                mtime_ns = max(sparse[0].st_mtime_ns, sparse[1].st_mtime_ns)
+                size = sparse[0].st_size
+                return _Found(path, place.real, kind, _sparse_etag(*sparse), mtime_ns, size, sparse=True)
+        return None
+
+    def _resolve(self, parts: tuple[str, ...]) -> _Place | None:
+        """Follow a stored path to where it really leads; None if that is nowhere, outside, or in a circle."""
+        real, chain, hops = self._root, [self._root], 0
+        status = None
+        try:
+            for part in parts:
+                if status is not None:
+                    if (hops and real in chain) or hops > MAX_LINK_HOPS or real in self._excluded:
+                        return None
+                    chain.append(real)
+                real = f"{real.rstrip('/')}/{part}"
+                status = os.lstat(real)
+                if stat.S_ISLNK(status.st_mode):
+                    real = os.path.realpath(real, strict=True)
+                    if not self._contains(real):
+                        return None
+                    status = os.lstat(real)
+                    hops += 1
+        except OSError:
+            return None
+        if status is None:
+            return None
+        if stat.S_ISDIR(status.st_mode):
+            if (hops and real in chain) or hops > MAX_LINK_HOPS or real in self._excluded:
+                return None
+            chain.append(real)
+        return _Place(real, status, tuple(chain), hops)
+
+    def _open_frame(self, found: _Found) -> FileFrame:
+        if found.sparse:
+            return self._cache.make(found.path, found.etag, lambda out: self._copy_sparse(found, out))
+        if found.kind is StoredKind.PLAIN:
+            return self._cache.make(found.path, found.etag, lambda out: self._pack(found, out))
+        return self._open_file(found)
+
+    def _pack(self, found: _Found, out: BinaryIO) -> None:
+        with self._open_file(found) as file:
+            if file.etag != found.etag:
+                raise DatasetChanged(f"{found.path} was changed before it was read")
+            write_plain_frame(file.read, file.size, out)
+            file.verify()
+
+    def _copy_sparse(self, found: _Found, out: BinaryIO) -> None:
+        index = self._read_index(found)
+        write_contiguous(index, lambda name: self._open_file(found, name), out)
+        if self._find(found.path).etag != found.etag:
+            raise DatasetChanged(f"{found.path} was changed while it was read")
+
+    def _read_index(self, found: _Found) -> SparseIndex:
+        with self._open_file(found, SPARSE_INDEX) as member:
+            return read_sparse_index(member)
+
+    def _open_file(self, found: _Found, *below: str) -> FileFrame:
+        """Open a file where it was found, part by part: no link that appeared meanwhile is followed."""
+        parts = [*found.real.removeprefix(self._below).split("/"), *below]
+        with translate_os_errors(found.path):
+            directory = os.open(self._root, _DIRECTORY)
+            try:
+                for part in parts[:-1]:
+                    inner = os.open(part, _DIRECTORY, dir_fd=directory)
+                    os.close(directory)
+                    directory = inner
+                fd = os.open(parts[-1], _FILE, dir_fd=directory)
+            finally:
+                os.close(directory)
+        return FileFrame(fd, found.path)
+
+
+def _broken(found: _Found, reason: str) -> Entry:
+    return Entry(
+        path=found.path,
+        etag=found.etag,
+        mtime_ns=found.mtime_ns,
+        size=found.size,
+        info=BrokenInfo(reason=reason),
+    )

@@ -1,0 +1,149 @@
+"""Stored frames as sources hand them out: a file or a buffer, pinned to one generation."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Self
+
+from caterva2.errors import BrokenDataset, DatasetChanged, DatasetNotFound, Overloaded, ServiceError
+
+
+def etag_of(status: os.stat_result) -> str:
+    """Return the etag of a file: time of change, size and inode, in hexadecimal."""
+    return f"{status.st_mtime_ns:x}-{status.st_size:x}-{status.st_ino:x}"
+
+
+_GONE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.ENXIO, errno.ESTALE})
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
+_TOO_MANY = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+
+
+@contextmanager
+def translate_os_errors(path: str) -> Iterator[None]:
+    """Raise what the operating system refused for a dataset as an error of ours, without its own paths."""
+    try:
+        yield
+    except OSError as exc:
+        reason = os.strerror(exc.errno) if exc.errno else type(exc).__name__
+        if exc.errno in _GONE:
+            raise DatasetNotFound(f"there is no dataset {path!r}") from exc
+        if exc.errno in _TOO_MANY:
+            raise Overloaded(f"{path}: {reason}", retry_after_s=1) from exc
+        if exc.errno in _NO_ROOM:
+            raise ServiceError(f"{path}: its frame can not be made: {reason}") from exc
+        raise BrokenDataset(f"{path} can not be read: {reason}") from exc
+
+
+class FileFrame:
+    """A regular file, held open; implements `caterva2.storage.source.StoredFrame`.
+
+    A file that is replaced or removed keeps being read as it was; one that is
+    written in place is noticed.
+
+    Parameters
+    ----------
+    fd
+        Descriptor of the open file. Owned: closed by `close`, and at once if it is no regular file.
+    path
+        As clients see it; for messages.
+    etag
+        The generation, if it is not that of the file itself (a frame made from another file).
+
+    Raises
+    ------
+    DatasetNotFound
+        It is a FIFO, a device or a directory.
+    """
+
+    def __init__(self, fd: int, path: str, *, etag: str | None = None) -> None:
+        self._fd = fd
+        self.path = path
+        try:
+            status = os.fstat(fd)
+            if not stat.S_ISREG(status.st_mode):
+                raise DatasetNotFound(f"there is no dataset {path!r}")
+        except BaseException:
+            self.close()
+            raise
+        self._generation = etag_of(status)
+        self.etag = self._generation if etag is None else etag
+        self.size = status.st_size
+        self.mtime_ns = status.st_mtime_ns
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Read exactly `length` bytes at `offset`. Blocking; thread-safe.
+
+        Raises
+        ------
+        DatasetChanged
+            The file was written in place.
+        BrokenDataset
+            The range is not inside the file, or the disk fails.
+        """
+        if offset < 0 or length < 0 or offset + length > self.size:
+            raise BrokenDataset(f"{self.path}: bytes {offset}:{offset + length} of {self.size} were wanted")
+        with translate_os_errors(self.path):
+            data = os.pread(self._fd, length, offset)
+            if len(data) < length:
+                parts = [data]
+                done = len(data)
+                while done < length and data:
+                    data = os.pread(self._fd, length - done, offset + done)
+                    parts.append(data)
+                    done += len(data)
+                data = b"".join(parts)
+        self.verify()
+        if len(data) < length:
+            raise BrokenDataset(f"{self.path}: bytes {offset}:{offset + length} can not be read")
+        return data
+
+    def verify(self) -> None:
+        """Raise `DatasetChanged` if the file is no longer the generation that was opened."""
+        with translate_os_errors(self.path):
+            if etag_of(os.fstat(self._fd)) != self._generation:
+                raise DatasetChanged(f"{self.path} was changed while it was read")
+
+    def close(self) -> None:
+        """Release the file; safe to call twice, not while another thread reads."""
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if getattr(self, "_fd", -1) >= 0:
+            self.close()
+
+
+class BytesFrame:
+    """A buffer; implements `caterva2.storage.source.StoredFrame`."""
+
+    def __init__(self, data: bytes, path: str, *, etag: str) -> None:
+        self._data = data
+        self.path = path
+        self.etag = etag
+        self.size = len(data)
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Return exactly `length` bytes at `offset`; `BrokenDataset` if they are not there."""
+        if offset < 0 or length < 0 or offset + length > self.size:
+            raise BrokenDataset(f"{self.path}: bytes {offset}:{offset + length} of {self.size} were wanted")
+        return self._data[offset : offset + length]
+
+    def close(self) -> None:
+        """Do nothing; there is nothing to release."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
