@@ -38,7 +38,9 @@ from caterva2.errors import CorruptChunk
 SKELETON, CHUNK, SPECIAL = 1, 2, 3
 PREFIX = struct.Struct("<BBHIq")
 PER_UNIT = 4 + 8 + 4 + 8
-MAX_UNITS = 1 << 23
+MAX_UNITS = 1 << 17
+MAX_RECORD = 2**31
+UNBOUNDED = 1 << 62
 
 ReadInto: TypeAlias = Callable[[memoryview], None]
 
@@ -235,15 +237,15 @@ class Record:
                 raise CorruptChunk(f"chunk {self.units.nchunk} was damaged on its way")
 
 
-def read_records(readinto: ReadInto, total: int) -> Iterator[Record]:
+def read_records(readinto: ReadInto, *, total: int = UNBOUNDED, count: int = UNBOUNDED) -> Iterator[Record]:
     """Decode records as they arrive.
 
     Parameters
     ----------
     readinto
         Fills a buffer completely; raises if the stream ends early. Blocking.
-    total
-        Bytes of the body.
+    total, count
+        Bytes of the body, and number of records in it, as far as they are known.
 
     Yields
     ------
@@ -252,7 +254,8 @@ def read_records(readinto: ReadInto, total: int) -> Iterator[Record]:
     """
     left = total
     prefix = bytearray(PREFIX.size)
-    while left > 0:
+    while left > 0 and count > 0:
+        count -= 1
         readinto(memoryview(prefix))
         kind, special, _, nunits, nchunk = PREFIX.unpack(prefix)
         left -= PREFIX.size
@@ -262,10 +265,11 @@ def read_records(readinto: ReadInto, total: int) -> Iterator[Record]:
         if nunits:
             readinto(memoryview(table))
         left -= len(table)
-        record = _record(table, nunits, nchunk, special)
-        nbytes = len(record.payload)
-        if nbytes > left:
+        lengths = np.frombuffer(table, "<u4", nunits, 12 * nunits)
+        nbytes = int(lengths.sum(dtype=np.int64))
+        if nbytes > min(left, MAX_RECORD):
             raise CorruptChunk("a chunk record is longer than the answer")
+        record = _record(table, nunits, nchunk, special)
         if nbytes:
             readinto(record.payload)
         left -= nbytes

@@ -387,6 +387,12 @@ def _first_blocksize(read: Read, offsets: Ints, chunksize: int) -> int:
 
 
 def parse_chunk(head: Buffer, skeleton: Skeleton, nchunk: int) -> ChunkLayout:
+    """Read and check the head of a stored chunk; see `parse_head`."""
+    span = int(skeleton.stops[nchunk] - skeleton.offsets[nchunk])
+    return parse_head(head, nchunk, span, skeleton.chunk_nbytes(nchunk), skeleton.block_nbytes)
+
+
+def parse_head(head: Buffer, nchunk: int, span: int, expected: int, block_nbytes: int) -> ChunkLayout:
     """Read and check the head of a chunk.
 
     Parameters
@@ -394,28 +400,34 @@ def parse_chunk(head: Buffer, skeleton: Skeleton, nchunk: int) -> ChunkLayout:
     head
         The first bytes of the chunk: its header and table of blocks, or more;
         `head_length` says how many are enough.
+    nchunk
+        Named in errors.
+    span
+        Most bytes that the chunk can have.
+    expected
+        Uncompressed bytes that it must have; -1 if unknown.
+    block_nbytes
+        Uncompressed bytes of a block; a chunk of other blocks is only handled whole. 0: always whole.
 
     Raises
     ------
     BrokenDataset
         The chunk contradicts the frame.
     """
-    span = int(skeleton.stops[nchunk] - skeleton.offsets[nchunk])
     if len(head) < CHUNK_HEADER:
         raise BrokenDataset(f"chunk {nchunk} is truncated")
     nbytes, blocksize, cbytes = struct.unpack_from("<iii", head, 4)
-    expected = skeleton.chunk_nbytes(nchunk)
     if not CHUNK_HEADER <= cbytes <= span or nbytes < 0 or (expected >= 0 and nbytes != expected):
         raise BrokenDataset(
             f"chunk {nchunk} claims {nbytes} bytes in {cbytes}; the frame says {expected} in {span}"
         )
     flags, flags2, special = head[2], head[31], head[31] >> 4 & 7
     whole = ChunkLayout(nbytes, blocksize, cbytes, 0, False, cbytes, _EMPTY, _EMPTY, special)
-    if special or blocksize != skeleton.block_nbytes or blocksize <= 0 or nbytes == 0:
+    if special or blocksize != block_nbytes or blocksize <= 0 or nbytes == 0:
         return whole
     nblocks = -(-nbytes // blocksize)
     extended = flags & 0x05 == 0x05
-    if nblocks > skeleton.blocks_per_chunk or flags2 & 0x09 or head[30] or not extended or 3 in head[16:22]:
+    if nblocks > MAX_BLOCKS or flags2 & 0x09 or head[30] or not extended or 3 in head[16:22]:
         return whole
     if flags & 0x02:
         if cbytes != CHUNK_HEADER + nbytes:

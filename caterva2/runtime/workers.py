@@ -29,6 +29,7 @@ class Lane(enum.StrEnum):
     DISK = "disk"
     CPU = "cpu"
     AUTH = "auth"
+    NET = "net"
 
 
 class Workers:
@@ -36,7 +37,7 @@ class Workers:
 
     Parameters
     ----------
-    disk, cpu, auth
+    disk, cpu, auth, net
         Threads of each lane; None for the number of cores.
     queue
         Calls that may wait in a lane when all its threads are busy.
@@ -50,10 +51,11 @@ class Workers:
         disk: int = 8,
         cpu: int | None = None,
         auth: int = 2,
+        net: int = 16,
         queue: int = 1000,
         hooks: Sequence[Callable[[], object]] = (),
     ) -> None:
-        sizes = {Lane.DISK: disk, Lane.CPU: cpu or os.cpu_count() or 1, Lane.AUTH: auth}
+        sizes = {Lane.DISK: disk, Lane.CPU: cpu or os.cpu_count() or 1, Lane.AUTH: auth, Lane.NET: net}
         self._lanes = {lane: _LanePool(lane, size, queue) for lane, size in sizes.items()}
         self._hooks = tuple(hooks)
         self._running = False
