@@ -45,7 +45,7 @@ class Run(Protocol[C_contra]):
         The configuration can not work (exit status 2).
     Caterva2Error
         Anything else that keeps the service from starting, such as `BrokerUnavailable`,
-        or `ConnectFailed` (exit status 1). `OSError` of binding an address may leave as it is.
+        or `ConnectFailed` (exit status 1). An `OSError` may leave as it is.
     """
 
     async def __call__(
@@ -109,7 +109,9 @@ def _main(
     try:
         return _serve(prog, config, role)
     except ConfigError as exc:
-        return _fail(prog, str(exc), 2)
+        # An address in use is a matter of the moment, not of what was written.
+        in_use = isinstance(exc.__cause__, OSError) and exc.__cause__.errno == errno.EADDRINUSE
+        return _fail(prog, str(exc), 1 if in_use else 2)
     except Caterva2Error as exc:
         return _fail(prog, str(exc), 1)
     except ModuleNotFoundError as exc:
@@ -137,7 +139,7 @@ def _serve(prog: str, config: C, role: Callable[[], Run[C]]) -> int:
     except OSError as exc:
         if announced or isinstance(exc, Caterva2Error):
             raise
-        return _fail(prog, _explain(exc, config), 1)
+        return _fail(prog, _explain(exc), 1)
     logger.info("%s stopped", prog)
     return 0
 
@@ -200,10 +202,8 @@ def _announcing(file: Path | None) -> Iterator[Callable[[str], None]]:
         file.unlink(missing_ok=True)
 
 
-def _explain(exc: OSError, config: ServiceConfig) -> str:
+def _explain(exc: OSError) -> str:
     reason = os.strerror(exc.errno) if exc.errno and exc.errno > 0 else str(exc)
-    if exc.errno in {errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES} and exc.filename is None:
-        return f"cannot listen on {config.http}: {reason} (choose another address with --http)"
     return f"cannot start: {exc.filename}: {reason}" if exc.filename else f"cannot start: {reason}"
 
 

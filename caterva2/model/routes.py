@@ -131,12 +131,22 @@ ROUTES: tuple[Route, ...] = (
         name="events",
         path="/api/events",
         methods=GET,
-        roles=ALL,
+        roles=S,
         auth=Auth.OPTIONAL,
         query=q.EventsQuery,
         media=(Media.WEBSOCKET,),
         proxied=True,
         summary="Follow changes over a websocket.",
+    ),
+    Route(
+        name="events",
+        path="/api/events",
+        methods=GET,
+        roles=(*B, *P),
+        auth=Auth.SERVICE,
+        query=q.EventsQuery,
+        media=(Media.WEBSOCKET,),
+        summary="Follow the changes that this service knows of, over a websocket.",
     ),
     # broker
     Route(
