@@ -49,6 +49,12 @@ def from_msgpack(data: bytes | memoryview, type_: type[T], *, where: str = "body
         raise _invalid(exc, where) from exc
 
 
+def to_query(values: Any) -> dict[str, str]:
+    """Return the text values of a query struct; parameters that are None are left out."""
+    pairs = msgspec.to_builtins(values)
+    return {name: str(value) for name, value in pairs.items() if value is not None}
+
+
 def from_query(values: dict[str, str], type_: type[T]) -> T:
     """Build a query struct from text values.
 
