@@ -1,0 +1,118 @@
+"""The body of an answer with data, to a NumPy array or bytes, while it arrives."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from caterva2.errors import CorruptChunk, ProtocolMismatch
+from caterva2.model import wire
+
+if TYPE_CHECKING:
+    import blosc2
+    import numpy.typing as npt
+
+    from caterva2.client.datachannel import Answer
+    from caterva2.compute.extents import Record
+    from caterva2.compute.frames import Skeleton
+    from caterva2.model.slicing import NDSlice
+
+    Data: TypeAlias = npt.NDArray[Any] | bytes
+
+
+def data_from_answer(answer: Answer, wanted: NDSlice) -> Data:
+    """Read the body of an answer; blocking, CPU-bound.
+
+    Parameters
+    ----------
+    answer
+        Without error, and its body unread.
+    wanted
+        What was asked for: stored chunks hold more than that.
+
+    Returns
+    -------
+    ndarray or bytes
+        An array of its own memory for an n-d array, of shape () if every axis was indexed;
+        bytes for a sequence of bytes.
+
+    Raises
+    ------
+    CorruptChunk
+        The body is damaged.
+    ProtocolMismatch
+        It is of a kind that was not asked for.
+    """
+    media = _media(answer)
+    if media == wire.EXTENTS:
+        return _from_chunks(answer, wanted)
+    if media != wire.BINARY:
+        raise ProtocolMismatch(f"expected {wire.BINARY}, found {media}")
+    from caterva2.compute.framedata import frame_contents, receive_frame
+
+    if answer.length is None:
+        return frame_contents(memoryview(answer.read()))
+    return receive_frame(answer.readinto, answer.length)
+
+
+def holder_from_answer(answer: Answer) -> blosc2.NDArray | blosc2.SChunk:
+    """Read the body of an answer as a Blosc2 object in memory; raises as `data_from_answer`."""
+    media = _media(answer)
+    if media != wire.BINARY:
+        raise ProtocolMismatch(f"expected {wire.BINARY}, found {media}")
+    from caterva2.compute.framedata import frame_holder
+
+    return frame_holder(memoryview(answer.read()))
+
+
+def _media(answer: Answer) -> str:
+    return answer.headers.get("content-type", wire.BINARY).partition(";")[0].strip()
+
+
+def _from_chunks(answer: Answer, wanted: NDSlice) -> npt.NDArray[Any]:
+    import numpy as np
+
+    from caterva2.compute import assemble, extents
+
+    if answer.length is None:
+        raise ProtocolMismatch("the server sends chunks without their length")
+    records = extents.read_records(answer.readinto, answer.length)
+    first = next(records, None)
+    if first is None:
+        raise CorruptChunk("the answer holds no chunks and no description")
+    skeleton = _skeleton(first)
+    array = skeleton.meta
+    if array is None:
+        raise CorruptChunk("the answer holds chunks that belong to no array")
+    window = wanted.bind(array.shape)
+    missing = dict(window.chunks_touched(array.shape, array.chunks))
+    out = np.empty(window.full_shape, array.dtype)
+    for record in records:
+        record.verify()
+        coords = missing.pop(record.units.nchunk, None)
+        if coords is not None:
+            assemble.fill(out, extents.piece_from_record(record, skeleton), array, window, coords)
+    if missing:
+        raise CorruptChunk(f"the answer lacks {len(missing)} of the chunks that were asked for")
+    return out.reshape(window.shape)
+
+
+def _skeleton(record: Record) -> Skeleton:
+    from caterva2.compute.frames import skeleton_from_parts
+    from caterva2.errors import BrokenDataset
+
+    record.verify()
+    if record.units.nchunk >= 0 or record.units.numbers.tolist() != [0, 1]:
+        raise CorruptChunk("the answer does not begin with the description of its frame")
+    head, tail = record.parts()
+    size = int(record.units.offsets[1] + record.units.lengths[1])
+    try:
+        return skeleton_from_parts(bytes(head), bytes(tail), size)
+    except BrokenDataset as exc:
+        raise CorruptChunk(f"the answer is damaged: {exc.message}") from exc
+
+
+def as_result(data: Data, wanted: NDSlice) -> Any:  # noqa: ANN401  (as NumPy: array or scalar)
+    """Return what NumPy would: a scalar if every axis was indexed by an integer."""
+    if isinstance(data, bytes) or data.shape != () or Ellipsis in wanted.items:
+        return data
+    return data[()]
