@@ -101,6 +101,12 @@ def _peer_address(value: object) -> Address:
     return address
 
 
+def _broker_address(value: object) -> Address:
+    # The broker's own "*:8000", read from a file that its publishers share, means this machine.
+    address = _peer_address(value)
+    return address.with_host("localhost") if address.is_wildcard else address
+
+
 def _loglevel(value: object) -> str:
     if not isinstance(value, str) or value.lower() not in LOGLEVELS:
         raise ConfigError(f"expected one of {', '.join(LOGLEVELS)}, found {value!r}")
@@ -229,7 +235,7 @@ BROKER = (*_service("broker", "broker", 8000, "bro"), NETWORK_SECRET)
 PEER_BROKER = Setting(
     section="broker",
     key="http",
-    form=_peer_address,
+    form=_broker_address,
     default="localhost:8000",
     metavar="HOST:PORT",
     option="--broker",
