@@ -21,6 +21,7 @@
     │   ├── AlreadyExists           409
     │   ├── RootTaken               409
     │   ├── DatasetChanged          412
+    │   ├── RequestTooLarge         413
     │   ├── ResponseTooLarge        413
     │   ├── RangeNotSatisfiable     416
     │   ├── ValidationFailed        422  (ValueError)
@@ -190,6 +191,13 @@ class DatasetChanged(RequestError):
 
     code = "dataset-changed"
     status = 412
+
+
+class RequestTooLarge(RequestError):
+    """The body of the request is larger than the server takes."""
+
+    code = "request-too-large"
+    status = 413
 
 
 class ResponseTooLarge(RequestError):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import logging
 import re
 from collections.abc import Mapping
@@ -14,9 +16,12 @@ from tornado.web import RequestHandler
 from caterva2.model.routes import Role, Route, routes_of
 from caterva2.transport.context import Context, DateHeader, Endpoint, RequestIds
 from caterva2.transport.handler import BaseHandler, NothingHereHandler
+from caterva2.transport.toolarge import TooLarge
 
 if TYPE_CHECKING:
     from tornado.httputil import HTTPMessageDelegate, HTTPServerRequest
+
+    from caterva2.transport.eventsocket import EventSocket
 
 access_log = logging.getLogger("caterva2.access")
 
@@ -33,10 +38,15 @@ class Application(TornadoApplication):
     def __init__(self, context: Context) -> None:
         super().__init__(None)
         self.context = context
+        self.draining = False
+        self.sockets: set[EventSocket] = set()
+        self._idle = asyncio.Event()
+        self._idle.set()
         self._exact: dict[str, _Address] = {}
         self._prefixes: dict[str, _Address] = {}
         self._split = re.compile("(?!)")
-        self._shared = {"context": context, "new_id": RequestIds(), "now": DateHeader()}
+        self.new_id = RequestIds()
+        self._shared = {"context": context, "new_id": self.new_id, "now": DateHeader()}
         self._unknown = Endpoint(None, service=None, **self._shared)  # type: ignore[arg-type]
 
     def add(self, route: Route, handler: type[BaseHandler[Any]], service: object) -> None:
@@ -59,6 +69,9 @@ class Application(TornadoApplication):
 
     def find_handler(self, request: HTTPServerRequest, **kwargs: object) -> HTTPMessageDelegate:  # type: ignore[override]
         """Return what serves a request; called by Tornado when the header has arrived."""
+        length = request.headers.get("Content-Length")
+        if length is not None and length.isdigit() and int(length) > self.context.max_body_size:
+            return TooLarge(self, request)
         path = _raw_path(request.path)
         address = self._exact.get(path[:-1] if path.endswith("/") else path)
         args: list[bytes] = []
@@ -81,12 +94,57 @@ class Application(TornadoApplication):
         status, nbytes, label = handler.get_status(), handler.nbytes_sent, handler.endpoint.label
         self.context.metrics.requests.add(label, status, seconds, nbytes)
         if access_log.isEnabledFor(logging.INFO):
+            request = handler.request
             access_log.info(
                 "%s %s %s %s %d bytes %.2f ms %s",
-                handler.request.method, label, handler.request.uri, status, nbytes,
-                seconds * 1000, handler.request.remote_ip,
+                request.method, label, request.uri, status, nbytes, seconds * 1000, request.remote_ip,
                 extra={"request_id": handler.request_id},
             )
+
+    def log_opened(self, socket: EventSocket) -> None:
+        """Write the line of a websocket that has been opened to the access log."""
+        request = socket.request
+        access_log.info(
+            "%s %s %s 101 %s", request.method, socket.endpoint.label, request.uri, request.remote_ip,
+            extra={"request_id": socket.request_id},
+        )
+
+    def entered(self) -> None:
+        """Count a request that begins."""
+        self.context.metrics.requests.in_flight += 1
+        self._idle.clear()
+
+    def left(self) -> None:
+        """Count a request whose answer has left."""
+        requests = self.context.metrics.requests
+        requests.in_flight -= 1
+        if requests.in_flight == 0:
+            self._idle.set()
+
+    async def drain(self, timeout_s: float) -> int:
+        """Wait until no request runs, or `give_up`; return how many still do.
+
+        From now on answers ask the client to close its connection.
+        """
+        self.draining = True
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._idle.wait(), timeout_s)
+        return self.context.metrics.requests.in_flight
+
+    def give_up(self) -> None:
+        """Make `drain` return at once."""
+        self._idle.set()
+
+    def close_sockets(self) -> None:
+        """Say goodbye on every websocket."""
+        self.draining = True
+        for socket in tuple(self.sockets):
+            socket.close(1001, "server stops")
+
+    def abort_sockets(self) -> None:
+        """Close websockets whose peer did not answer the goodbye."""
+        for socket in tuple(self.sockets):
+            socket.abort()
 
     def _find_prefixed(self, path: str) -> tuple[_Address | None, list[bytes]]:
         match = self._split.match(path)

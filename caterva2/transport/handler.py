@@ -1,8 +1,7 @@
-"""The base of all handlers: decode a request, encode an answer, turn any failure into the same JSON.
+"""The base of all handlers: decode a request, and turn any failure into the same JSON.
 
 Handlers work with `BaseHandler.service` and call one of the ``send_*`` methods
-once. Byte ranges and conditional requests are in `caterva2.transport.ranges`
-and used here.
+of `caterva2.transport.answers` once.
 """
 
 from __future__ import annotations
@@ -12,18 +11,20 @@ import hmac
 import http.client
 import logging
 import re
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import Awaitable
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from tornado.iostream import StreamClosedError
-from tornado.web import HTTPError, RequestHandler
+from tornado.web import HTTPError
 
 from caterva2.errors import (
     Caterva2Error,
     InternalError,
     MethodNotAllowed,
     NotAuthenticated,
+    Overloaded,
+    RangeNotSatisfiable,
     RouteNotFound,
     ValidationFailed,
     error_class,
@@ -31,11 +32,10 @@ from caterva2.errors import (
 from caterva2.model import wire
 from caterva2.model.problems import error_body
 from caterva2.model.users import ANONYMOUS, Principal
+from caterva2.transport.answers import AnsweringHandler
 from caterva2.transport.logs import REQUEST_ID
 
 if TYPE_CHECKING:
-    from tornado.http1connection import HTTP1Connection
-
     from caterva2.transport.context import Endpoint
 
 S = TypeVar("S")
@@ -49,7 +49,7 @@ CLIENT_GONE = 499
 _SANE_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 
 
-class BaseHandler(RequestHandler, Generic[S]):
+class BaseHandler(AnsweringHandler, Generic[S]):
     """One request.
 
     Attributes
@@ -97,7 +97,7 @@ class BaseHandler(RequestHandler, Generic[S]):
     def prepare(self) -> None:
         """Check the service secret; called by Tornado before the method."""
         self._counted = True
-        self.endpoint.context.metrics.requests.in_flight += 1
+        self.application.entered()
         REQUEST_ID.set(self.request_id)
         self._task = asyncio.current_task()
         secret = self.endpoint.secret
@@ -156,121 +156,6 @@ class BaseHandler(RequestHandler, Generic[S]):
             return wire.from_json(self.request.body, type_)
         return wire.from_msgpack(self.request.body, type_)
 
-    # Answers
-
-    def timing(self, name: str, seconds: float) -> None:
-        """Tell in ``Server-Timing`` how long a stage took."""
-        if self._timings is None:
-            self._timings = []
-        self._timings.append(f"{name};dur={seconds * 1000:.3f}")
-
-    def send_json(self, value: object, *, status: int = 200, etag: str | None = None) -> None:
-        """Answer with JSON."""
-        self.send_bytes(wire.to_json(value), wire.JSON, status=status, etag=etag)
-
-    def send_msgpack(self, value: object, *, status: int = 200, etag: str | None = None) -> None:
-        """Answer with MessagePack."""
-        self.send_bytes(wire.to_msgpack(value), wire.MSGPACK, status=status, etag=etag)
-
-    def send_bytes(
-        self,
-        data: bytes | memoryview,
-        media: str = wire.BINARY,
-        *,
-        status: int = 200,
-        etag: str | None = None,
-    ) -> None:
-        """Answer with bytes.
-
-        Parameters
-        ----------
-        data
-            The body; not copied if it is large, so do not change it afterwards.
-        etag
-            Opaque token of the content, without quotes; answers 304 if the client has it.
-        """
-        if etag is not None and self.not_modified(etag):
-            return
-        self.set_status(status)
-        self.set_header("Content-Type", media)
-        self.set_header("Content-Length", len(data))
-        self._add_headers()
-        if self.request.method != "HEAD":
-            self.nbytes_sent = len(data)
-            self._write_buffer.append(data)  # type: ignore[arg-type]
-        self.finish()
-
-    def not_modified(self, etag: str) -> bool:
-        """Set ``ETag``; answer 304 and return True if the client has this content already."""
-        self.set_header("Etag", f'"{etag}"')
-        wanted = self.request.headers.get("If-None-Match")
-        if wanted is None or self.request.method not in {"GET", "HEAD"}:
-            return False
-        if wanted.strip() != "*" and etag not in _etags(wanted):
-            return False
-        self.set_status(304)
-        self._add_headers()
-        self.finish()
-        return True
-
-    async def send_stream(
-        self, chunks: AsyncIterator[bytes], length: int | None, media: str = wire.BINARY, *, status: int = 200
-    ) -> None:
-        """Answer with a body that is made while it is sent.
-
-        Parameters
-        ----------
-        chunks
-            Pieces of the body. Closed in every case; the next piece is asked for
-            while the last one leaves, so at most two are in memory.
-        length
-            Total bytes; None if unknown.
-        """
-        try:
-            self.set_status(status)
-            self.set_header("Content-Type", media)
-            if length is not None:
-                self.set_header("Content-Length", length)
-            self._add_headers()
-            if self.request.method != "HEAD":
-                await self._send_chunks(chunks, length)
-            if not self._finished:
-                self.finish()
-        finally:
-            close = getattr(chunks, "aclose", None)
-            if close is not None:
-                await close()
-
-    async def _send_chunks(self, chunks: AsyncIterator[bytes], length: int | None) -> None:
-        connection = cast("HTTP1Connection", self.request.connection)
-        leaving: Awaitable[None] | None = None
-        sent = 0
-        try:
-            async for chunk in chunks:
-                size = len(chunk)
-                if not size:
-                    continue
-                sent += size
-                if length is not None and sent > length:
-                    raise RuntimeError(f"the body has more than the {length} bytes announced")
-                if leaving is None:
-                    leaving = self.flush()
-                await leaving
-                leaving = connection.write(chunk)
-                self.nbytes_sent = sent
-            if length is not None and sent < length:
-                raise RuntimeError(f"the body has {sent} of the {length} bytes announced")
-            if leaving is not None:
-                await leaving
-        except StreamClosedError:
-            self._gone = True
-            self.finish()
-
-    def _add_headers(self) -> None:
-        self.set_header("X-Request-Id", self.request_id)
-        if self._timings is not None:
-            self.set_header("Server-Timing", ", ".join(self._timings))
-
     # Failures
 
     def send_error(self, status_code: int = 500, **kwargs: Any) -> None:  # noqa: ANN401 - as Tornado's
@@ -278,35 +163,27 @@ class BaseHandler(RequestHandler, Generic[S]):
         if self._finished:
             return
         exc = kwargs["exc_info"][1] if "exc_info" in kwargs else None
-        if self._gone or (exc is None and self._task is not None and self._task.cancelling()):
-            self._abort()
-            return
-        if self._headers_written:
+        cancelled = exc is None and self._task is not None and self._task.cancelling()
+        if self._gone or cancelled or self._headers_written:
             self._abort()
             return
         error = _as_error(exc, status_code)
         self.clear()
-        self.set_status(error.status)
-        self.set_header("Content-Type", wire.JSON)
         if isinstance(error, MethodNotAllowed):
             self.set_header("Allow", ", ".join(self.endpoint.allowed))
-        retry = error.fields.get("retry_after_s")
-        if retry is not None:
-            self.set_header("Retry-After", str(retry))
-        self._add_headers()
+        if isinstance(error, RangeNotSatisfiable):
+            self.set_header("Content-Range", f"bytes */{error.fields.get('size', '*')}")
+        if "retry_after_s" in error.fields:
+            self.set_header("Retry-After", str(error.fields["retry_after_s"]))
         body = wire.to_json(error_body(error, self.request_id))
-        self.set_header("Content-Length", len(body))
-        if self.request.method != "HEAD":
-            self.nbytes_sent = len(body)
-            self._write_buffer.append(body)
-        self.finish()
+        self.send_bytes(body, wire.JSON, status=error.status)
 
     def log_exception(
         self, typ: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None
     ) -> None:
         """Log what left the handler: a traceback only if it is a defect; called by Tornado."""
-        if isinstance(value, StreamClosedError):
-            logger.debug("client left during %s", self.endpoint.label)
+        if isinstance(value, StreamClosedError | asyncio.CancelledError):
+            logger.debug("client or service left during %s", self.endpoint.label)
         elif isinstance(value, Caterva2Error):
             level = logging.WARNING if value.status >= 500 else logging.DEBUG
             logger.log(level, "%s: %s: %s", self.endpoint.label, value.code, value)
@@ -323,31 +200,27 @@ class BaseHandler(RequestHandler, Generic[S]):
         if safe and self._task is not None:
             self._task.cancel()
 
-    def on_finish(self) -> None:
-        """Count the end of the request; called by Tornado."""
+    def finish(self, chunk: str | bytes | dict[str, Any] | None = None) -> asyncio.Future[None]:
+        """End the answer; the request counts as running until the last byte has left."""
+        leaving = super().finish(chunk)
+        if leaving.done():
+            self._leave()
+        else:
+            leaving.add_done_callback(self._leave)
+        return leaving
+
+    def _leave(self, _: object = None) -> None:
         if self._counted:
             self._counted = False
-            self.endpoint.context.metrics.requests.in_flight -= 1
+            self.application.left()
 
     def _abort(self) -> None:
         """End the connection at once, so that a cut body can not be taken for a whole one."""
         if self._gone:
             self.set_status(CLIENT_GONE)
-        connection = cast("HTTP1Connection", self.request.connection)
-        if connection.stream is not None:
-            connection.stream.close()
+        self._connection.stream.close()
         if not self._finished:
             self.finish()
-
-    # Tornado's own conditional requests hash every body; ours know their etags.
-
-    def compute_etag(self) -> str | None:
-        """Return None: no etag is made from a body."""
-        return None
-
-    def check_etag_header(self) -> bool:
-        """Return False: `not_modified` has looked already."""
-        return False
 
     def head(self, *args: str) -> Awaitable[None] | None:
         """Answer as GET, without the body."""
@@ -365,13 +238,6 @@ class NothingHereHandler(BaseHandler[None]):
         raise RouteNotFound("Not Found")
 
 
-def _etags(header: str) -> list[str]:
-    """Return the opaque tokens of ``If-None-Match``; unquoted ones are taken as they are."""
-    return [
-        part.strip().removeprefix("W/").strip('"') for part in header.split(",")
-    ]
-
-
 def _as_error(exc: BaseException | None, status: int) -> Caterva2Error:
     if isinstance(exc, Caterva2Error):
         return exc
@@ -382,4 +248,6 @@ def _as_error(exc: BaseException | None, status: int) -> Caterva2Error:
         if status == 400 and exc.log_message:
             message = exc.get_message() or message
         return cls(message)
+    if isinstance(exc, asyncio.CancelledError):
+        return Overloaded("the work was given up because the service stops", retry_after_s=1)
     return InternalError("internal error", hint="the server's log has the details under this request id")
