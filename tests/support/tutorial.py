@@ -129,7 +129,8 @@ def matches(promised: str, printed: str) -> bool:
 
 
 def _commands(body: str) -> Iterator[Command]:
-    command, output = "", []
+    command = ""
+    output: list[str] = []
     for line in body.splitlines():
         if line.startswith("$ "):
             if command:
