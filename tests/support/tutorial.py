@@ -8,7 +8,7 @@ What a page may hold, by the language of its code block:
 
 - ``console``: a line that begins with ``$`` is a command, and the lines up to
   the next one are its output, where ``...`` stands for anything. A command that
-  ends in ``&`` is a service: it is started and awaited.
+  ends in ``&`` is a service: it is started and, if it is ours, awaited.
 - ``python``: a doctest session; the blocks of a page share their names.
 - ``{code-block}`` with a ``:caption:``: a file of that name, written.
 - all else is read by people only.
@@ -162,7 +162,8 @@ def _isolation() -> list[str]:
 
 def _environment() -> dict[str, str]:
     environment = {key: value for key, value in os.environ.items() if not key.startswith("CATERVA2_")}
-    environment["PATH"] = f"{PROGRAMS}{os.pathsep}{environment.get('PATH', os.defpath)}"
+    path = [str(PROGRAMS), environment.get("PATH", os.defpath), "/usr/sbin"]
+    environment["PATH"] = os.pathsep.join(path)
     return environment
 
 
@@ -199,8 +200,8 @@ class _Player:
         else:
             self._command(step)
 
-    def start(self, command: str, address: str) -> None:
-        """Start a service and wait until `address` answers ``/healthz``."""
+    def start(self, command: str, address: str | None) -> None:
+        """Start a service and wait until `address`, if there is one, answers ``/healthz``."""
         log = self._directory / f"service-{len(self._started)}.log"
         with log.open("wb") as output:
             process = subprocess.Popen(
@@ -213,7 +214,7 @@ class _Player:
             )
         self._started.append(process)
         deadline = time.monotonic() + READY_WITHIN_S
-        while not _answers(f"http://{address}/healthz"):
+        while address and not _answers(f"http://{address}/healthz"):
             if process.poll() is not None or time.monotonic() > deadline:
                 raise AssertionError(
                     f"$ {command} &\ndoes not serve {address}; it printed:\n{log.read_text()}"
@@ -250,9 +251,12 @@ class _Player:
         if result.failed:
             raise AssertionError("a Python session prints something else than the page")
 
-    def _address(self, command: str) -> str:
+    def _address(self, command: str) -> str | None:
+        """Find out where a service of ours will listen; None for other programs."""
         words = shlex.split(command)
-        program = next(word for word in words if word in _DEFAULT_PORTS)
+        program = words[0]
+        if program not in _DEFAULT_PORTS:
+            return None
         if "--http" in words:
             return words[words.index("--http") + 1].replace("*", "localhost")
         section = {"cat2bro": "broker", "cat2pub": "publisher", "cat2sub": "subscriber"}[program]

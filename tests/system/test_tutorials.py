@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -13,10 +15,17 @@ PAGES = sorted((REPOSITORY / "docs" / "tutorials").glob("*.md"))
 # Pages that begin where another program already runs.
 PRELUDES = {"quick-start": "python examples/demo.py --directory _demo"}
 
+# Programs of the system that a page uses.
+NEEDS = {"independent-services": "nginx"}
+
 
 @pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_tutorial_does_what_it_says(page: Path, tmp_path: Path) -> None:
+    program = NEEDS.get(page.stem, "sh")
+    if shutil.which(program, path=f"{os.environ['PATH']}{os.pathsep}/usr/sbin") is None:
+        pytest.skip(f"needs {program}")
+
     play(page, tmp_path, prelude=PRELUDES.get(page.stem, ""))
 
 
