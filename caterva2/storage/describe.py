@@ -21,8 +21,8 @@ from caterva2.model.datasets import ArrayInfo, CParams, FrameInfo, SChunkInfo, V
 if TYPE_CHECKING:
     from caterva2.storage.source import StoredFrame
 
-MAX_VLMETA_BYTES = 1 << 20
-"""User attributes beyond this are named, but their values not shown: they travel in every catalog."""
+MAX_VLMETA_BYTES = 64 << 10
+"""User attributes beyond this are named, but their values not shown: they travel in catalogs and events."""
 
 MAX_NAMES = 1000
 MAX_DEPTH = 16

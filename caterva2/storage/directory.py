@@ -8,6 +8,7 @@ never opened; files that Blosc2 would have to be trusted with are parsed here.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import stat
@@ -62,6 +63,16 @@ class _Found:
 
 
 @dataclass(frozen=True, slots=True)
+class _Level:
+    """A directory on a walk: how paths in it begin, the real directories above it, links on the way."""
+
+    prefix: str
+    directory: str
+    chain: tuple[str, ...]
+    hops: int
+
+
+@dataclass(frozen=True, slots=True)
 class _Place:
     """Where a stored path leads: its real place, and the real directories and links on the way."""
 
@@ -92,7 +103,8 @@ class DirectorySource:
         self._root = os.path.realpath(root)
         self._below = self._root.rstrip("/") + "/"
         self._cache = FrameCache(cache_dir)
-        self._excluded = {os.path.realpath(path) for path in (cache_dir, *exclude)} - {self._root}
+        away = (os.path.realpath(path) for path in (cache_dir, *exclude))
+        self._excluded = {path for path in away if path.startswith(self._below)}
         self._links: dict[str, set[str]] = {}
 
     @property
@@ -121,59 +133,86 @@ class DirectorySource:
                     pass
             except OSError as exc:
                 raise ServiceError(f"the directory of the root can not be listed: {exc.strerror}") from exc
-            yield from self._walk("", self._root, (self._root,), 0)
+            yield from self._walk(_Level("", self._root, (self._root,), 0))
             return
         try:
             found = self._find(below)
         except DatasetNotFound:
             found = None
         if found is not None:
-            yield Listed(path=below, etag=found.etag)
+            if found.real != self._below + found.path:
+                self._remember_link(found.path, found.real)
+            yield Listed(path=found.path, etag=found.etag)
         place = self._resolve(split_path(below))
         if place is not None and stat.S_ISDIR(place.status.st_mode) and (found is None or not found.sparse):
-            yield from self._walk(below.removesuffix("/") + "/", place.real, place.chain, place.hops)
+            yield from self._walk(_Level(below.removesuffix("/") + "/", place.real, place.chain, place.hops))
 
-    def _walk(self, prefix: str, directory: str, chain: tuple[str, ...], hops: int) -> Iterator[Listed]:
+    def directories(self) -> Iterator[str]:
+        """Yield the real path of every directory whose changes can show; what a watcher has to watch.
+
+        A watcher that walks by itself would follow links out of the root.
+        """
+        self._links = {}
+        seen = set()
+        waiting = [_Level("", self._root, (self._root,), 0)]
+        while waiting:
+            level = waiting.pop()
+            if level.directory not in seen:
+                seen.add(level.directory)
+                yield level.directory
+            waiting.extend(child for entry, child in self._entries(level) if child is not None)
+
+    def _walk(self, start: _Level) -> Iterator[Listed]:
+        waiting = [start]
+        while waiting:
+            level = waiting.pop()
+            names: set[str] | None = None
+            for entry, child in self._entries(level):
+                if child is not None:
+                    sparse = self._sparse_status(entry.name, child.directory)
+                    if sparse is None:
+                        waiting.append(child)
+                    else:
+                        yield Listed(path=level.prefix + entry.name, etag=_sparse_etag(*sparse))
+                    continue
+                shown = shown_path(entry.name)
+                if shown != entry.name:
+                    names = set(os.listdir(level.directory)) if names is None else names
+                    if shown in names or not is_addressable(shown) or is_hidden(shown):
+                        continue
+                with contextlib.suppress(OSError):  # gone meanwhile
+                    if entry.is_file() and not is_hidden(entry.name):
+                        yield Listed(path=level.prefix + shown, etag=etag_of(entry.stat()))
+
+    def _entries(self, level: _Level) -> Iterator[tuple[os.DirEntry[str], _Level | None]]:
+        """Yield what a directory holds and may be shown; for directories with where to go on."""
         try:
-            with os.scandir(directory) as listing:
+            with os.scandir(level.directory) as listing:
                 entries = list(listing)
         except OSError as exc:
-            logger.warning("the directory %r of the root can not be listed: %s", prefix, exc.strerror)
+            logger.warning("the directory %r of the root can not be listed: %s", level.prefix, exc.strerror)
             return
-        names = {entry.name for entry in entries}
-        room = MAX_RELATIVE_BYTES - len(prefix.encode())
+        room = MAX_RELATIVE_BYTES - len(level.prefix.encode())
         for entry in entries:
             name = entry.name
             if not is_addressable(name) or (len(name) > room // 4 and len(name.encode()) > room):
-                logger.debug("left out, no client can ask for it: %r", prefix + name)
+                logger.debug("left out, no client can ask for it: %r", level.prefix + name)
                 continue
             if is_hidden(name, directory=True):
                 continue
             try:
-                yield from self._walk_entry(prefix, entry, names, chain, hops)
+                real, hops = entry.path, level.hops
+                if entry.is_symlink():
+                    real, hops = os.path.realpath(real, strict=True), hops + 1
+                    if not self._contains(real):
+                        continue
+                    self._remember_link(level.prefix + name, real)
+                if not entry.is_dir():
+                    yield entry, None
+                elif real not in level.chain and hops <= MAX_LINK_HOPS and real not in self._excluded:
+                    yield entry, _Level(f"{level.prefix}{name}/", real, (*level.chain, real), hops)
             except OSError as exc:
-                logger.debug("left out: %r: %s", prefix + name, exc.strerror)
-
-    def _walk_entry(
-        self, prefix: str, entry: os.DirEntry[str], names: set[str], chain: tuple[str, ...], hops: int
-    ) -> Iterator[Listed]:
-        name, path, real = entry.name, prefix + entry.name, entry.path
-        if entry.is_symlink():
-            real = os.path.realpath(real, strict=True)
-            if not self._contains(real):
-                return
-            self._remember_link(path, real)
-            hops += 1
-        if entry.is_dir():
-            sparse = self._sparse_status(name, real)
-            if sparse is not None:
-                yield Listed(path=path, etag=_sparse_etag(*sparse))
-            elif real not in chain and hops <= MAX_LINK_HOPS and real not in self._excluded:
-                yield from self._walk(path + "/", real, (*chain, real), hops)
-        elif entry.is_file() and not is_hidden(name):
-            shown = shown_path(name)
-            if shown == name or (shown not in names and is_addressable(shown) and not is_hidden(shown)):
-                yield Listed(path=prefix + shown, etag=etag_of(entry.stat()))
+                logger.debug("left out: %r: %s", level.prefix + name, exc.strerror)
 
     @staticmethod
     def _sparse_status(name: str, real: str) -> tuple[os.stat_result, os.stat_result] | None:
@@ -366,14 +405,17 @@ class DirectorySource:
 
     def _resolve(self, parts: tuple[str, ...]) -> _Place | None:
         """Follow a stored path to where it really leads; None if that is nowhere, outside, or in a circle."""
-        real, chain, hops = self._root, [self._root], 0
+        real, chain, hops, name = self._root, [self._root], 0, ""
         status = None
         try:
             for part in parts:
                 if status is not None:
                     if (hops and real in chain) or hops > MAX_LINK_HOPS or real in self._excluded:
                         return None
+                    if self._sparse_status(name, real) is not None:
+                        return None
                     chain.append(real)
+                name = part
                 real = f"{real.rstrip('/')}/{part}"
                 status = os.lstat(real)
                 if stat.S_ISLNK(status.st_mode):

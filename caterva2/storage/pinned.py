@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Self
@@ -61,6 +62,9 @@ class FileFrame:
 
     def __init__(self, fd: int, path: str, *, etag: str | None = None) -> None:
         self._fd = fd
+        self._lock = threading.Lock()
+        self._readers = 0
+        self._closing = False
         self.path = path
         try:
             status = os.fstat(fd)
@@ -86,31 +90,45 @@ class FileFrame:
         """
         if offset < 0 or length < 0 or offset + length > self.size:
             raise BrokenDataset(f"{self.path}: bytes {offset}:{offset + length} of {self.size} were wanted")
-        with translate_os_errors(self.path):
-            data = os.pread(self._fd, length, offset)
-            if len(data) < length:
-                parts = [data]
-                done = len(data)
-                while done < length and data:
-                    data = os.pread(self._fd, length - done, offset + done)
-                    parts.append(data)
-                    done += len(data)
-                data = b"".join(parts)
-        self.verify()
+        with self._reading() as fd, translate_os_errors(self.path):
+            data = _read_exactly(fd, offset, length)
+            self._compare(fd)
         if len(data) < length:
             raise BrokenDataset(f"{self.path}: bytes {offset}:{offset + length} can not be read")
         return data
 
     def verify(self) -> None:
         """Raise `DatasetChanged` if the file is no longer the generation that was opened."""
-        with translate_os_errors(self.path):
-            if etag_of(os.fstat(self._fd)) != self._generation:
-                raise DatasetChanged(f"{self.path} was changed while it was read")
+        with self._reading() as fd, translate_os_errors(self.path):
+            self._compare(fd)
+
+    def _compare(self, fd: int) -> None:
+        if etag_of(os.fstat(fd)) != self._generation:
+            raise DatasetChanged(f"{self.path} was changed while it was read")
+
+    @contextmanager
+    def _reading(self) -> Iterator[int]:
+        """Keep the file open meanwhile, whoever closes it."""
+        with self._lock:
+            if self._closing:
+                raise ServiceError(f"{self.path} is closed")
+            self._readers += 1
+        try:
+            yield self._fd
+        finally:
+            with self._lock:
+                self._readers -= 1
+                self._close_if_idle()
 
     def close(self) -> None:
-        """Release the file; safe to call twice, not while another thread reads."""
-        fd, self._fd = self._fd, -1
-        if fd >= 0:
+        """Release the file, at the end of reads in other threads; safe to call twice."""
+        with self._lock:
+            self._closing = True
+            self._close_if_idle()
+
+    def _close_if_idle(self) -> None:
+        if self._closing and self._readers == 0 and self._fd >= 0:
+            fd, self._fd = self._fd, -1
             os.close(fd)
 
     def __enter__(self) -> Self:
@@ -120,8 +138,21 @@ class FileFrame:
         self.close()
 
     def __del__(self) -> None:
-        if getattr(self, "_fd", -1) >= 0:
-            self.close()
+        # The result of a read whose asker has left is dropped with the file in it.
+        self.close()
+
+
+def _read_exactly(fd: int, offset: int, length: int) -> bytes:
+    data = os.pread(fd, length, offset)
+    if len(data) == length or not data:
+        return data
+    parts = [data]
+    done = len(data)
+    while done < length and data:
+        data = os.pread(fd, length - done, offset + done)
+        parts.append(data)
+        done += len(data)
+    return b"".join(parts)
 
 
 class BytesFrame:
