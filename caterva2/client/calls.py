@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeAlias, TypeVar
 from urllib.parse import quote, urlencode
 
 from caterva2.client.description import Description
-from caterva2.errors import Caterva2Error, NotFound, ProtocolMismatch, TransportError
+from caterva2.errors import Caterva2Error, NotAuthenticated, NotFound, ProtocolMismatch, TransportError
 from caterva2.model import requests as q
 from caterva2.model import wire
 from caterva2.model.paths import DatasetPath
@@ -216,11 +216,16 @@ def error_of(reply: Reply) -> Caterva2Error:
     return error
 
 
-def no_login(exc: NotFound, urlbase: object) -> NotFound:
-    """Return the error for credentials given to a server without users."""
-    return type(exc)(
-        f"{urlbase} has no users to log in as", hint="leave out username and password: it is open for reading"
-    )
+def login_error(exc: Caterva2Error, urlbase: object) -> Caterva2Error:
+    """Return what a failed login means, in words for people."""
+    if isinstance(exc, NotFound):
+        return type(exc)(
+            f"{urlbase} has no users to log in as",
+            hint="leave out username and password: it is open for reading",
+        )
+    if exc.message == "LOGIN_BAD_CREDENTIALS":
+        return NotAuthenticated(f"{urlbase} does not know this user, or the password is wrong")
+    return exc
 
 
 def _row(name: str) -> Route:

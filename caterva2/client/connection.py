@@ -5,7 +5,6 @@ The only place that knows httpx; its exceptions become ours here.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import http.cookiejar
 import ssl
@@ -141,6 +140,8 @@ class AsyncConnection:
 
     async def send(self, call: Call[T]) -> T:
         """Send a call and return its result; see `Connection.send`."""
+        import asyncio
+
         attempt = 0
         while True:
             try:

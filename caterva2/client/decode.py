@@ -75,7 +75,7 @@ def _from_chunks(answer: Answer, wanted: NDSlice) -> npt.NDArray[Any]:
 
     if answer.length is None:
         raise ProtocolMismatch("the server sends chunks without their length")
-    records = extents.read_records(answer.readinto, answer.length)
+    records = extents.read_records(answer.readinto, total=answer.length)
     first = next(records, None)
     if first is None:
         raise CorruptChunk("the answer holds no chunks and no description")

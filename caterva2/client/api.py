@@ -1,0 +1,341 @@
+"""What users call: functions for single questions, `Client` for many."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from caterva2.client import calls, transfers
+from caterva2.client.datachannel import TIMEOUT_S
+from caterva2.client.decode import as_result
+from caterva2.client.reading import as_slice
+from caterva2.client.session import BasicAuth, Session, UserAuth
+from caterva2.client.tree import Dataset, Directory, File, Root, open_path, to_slice
+from caterva2.client.urlbase import DEFAULT_URLBASE
+from caterva2.errors import BadRequest, NotADataset, ResponseTooLarge
+
+if TYPE_CHECKING:
+    import blosc2
+    import numpy.typing as npt
+
+    from caterva2.client.calls import PathLike
+    from caterva2.client.transfers import Progress
+    from caterva2.model.slicing import NDSlice
+
+__all__ = [
+    "DEFAULT_URLBASE",
+    "BasicAuth",
+    "Client",
+    "Dataset",
+    "Directory",
+    "File",
+    "Root",
+    "download",
+    "fetch",
+    "get",
+    "get_auth_cookie",
+    "get_chunk",
+    "get_info",
+    "get_list",
+    "get_roots",
+    "subscribe",
+]
+
+
+class Client:
+    """A server, seen by one user; may be used by many threads, and as a context manager.
+
+    Parameters
+    ----------
+    urlbase
+        Address of the server.
+    auth
+        Name and password of a user: a pair, or a mapping with ``username`` and ``password``.
+    auth_cookie
+        Instead of `auth`: a cookie as `get_auth_cookie` returns it.
+    user_auth
+        Another name for `auth`.
+    token
+        Instead of a cookie: a bearer token.
+    timeout
+        Longest silence of the server, in seconds.
+
+    Raises
+    ------
+    BadRequest
+        `urlbase` is no address.
+    NotAuthenticated
+        The server does not know the user, or the password is wrong.
+
+    Examples
+    --------
+    ``with Client("http://localhost:8002") as client: client.get("foo/ds-1d.b2nd")[:10]``
+    """
+
+    def __init__(
+        self,
+        urlbase: str | None = DEFAULT_URLBASE,
+        auth: UserAuth | None = None,
+        *,
+        auth_cookie: str | None = None,
+        user_auth: UserAuth | None = None,
+        token: str | None = None,
+        timeout: float = TIMEOUT_S,
+    ) -> None:
+        self._session = Session(
+            urlbase, auth=auth or user_auth, auth_cookie=auth_cookie, token=token, timeout_s=timeout
+        )
+
+    @property
+    def urlbase(self) -> str:
+        """Address of the server."""
+        return str(self._session.urlbase)
+
+    @property
+    def auth_cookie(self) -> str | None:
+        """Who asks."""
+        return self._session.auth_cookie
+
+    def get_roots(self) -> dict[str, dict[str, Any]]:
+        """Return the roots by name: ``name``, ``http``, ``subscribed``, and how fresh they are."""
+        return self._session.send(calls.roots())
+
+    def subscribe(self, root: str) -> str:
+        """Subscribe to a root; return ``"Ok"``."""
+        return self._session.send(calls.subscribe(root))
+
+    def get_list(self, path: PathLike, *, limit: int | None = None, after: str | None = None) -> list[str]:
+        """Return the sorted paths of the files below `path`, relative to it.
+
+        Parameters
+        ----------
+        limit, after
+            At most so many, and only those that sort after `after`: a page.
+        """
+        return self._session.send(calls.list_files(path, limit=limit, after=after))
+
+    def get_info(self, path: PathLike) -> dict[str, Any]:
+        """Return the description of a file or directory."""
+        return dict(self._session.send(calls.info(path)).meta)
+
+    def get(self, path: PathLike) -> File | Directory:
+        """Return the `Root`, `Directory`, `File` or `Dataset` at a path.
+
+        Raises
+        ------
+        NotFound
+            There is none.
+        """
+        return open_path(self._session, calls.parse_path(path))
+
+    def fetch(self, path: PathLike, slice_: object = None, *, field: str | None = None) -> Any:  # noqa: ANN401
+        """Read a slice of a dataset; see `File.fetch`."""
+        wanted = to_slice(slice_)
+        try:
+            data, _ = self._session.reader.slice(path, self._expanded(path, wanted), column=field)
+        except ResponseTooLarge:
+            found = self.get(path)
+            if field is not None or not isinstance(found, Dataset):
+                raise
+            return found[wanted.items]  # in pieces
+        return as_result(data, wanted)
+
+    def get_slice(
+        self, path: PathLike, key: object = None, as_blosc2: bool = True, field: str | None = None
+    ) -> blosc2.NDArray | blosc2.SChunk | npt.NDArray[Any] | bytes:
+        """Read a slice as a Blosc2 object in memory, or like `fetch`."""
+        if not as_blosc2:
+            data: npt.NDArray[Any] | bytes = self.fetch(path, key, field=field)
+            return data
+        return self._session.reader.holder(path, self._expanded(path, to_slice(key)), column=field)
+
+    def get_chunk(self, path: PathLike, nchunk: int) -> bytes:
+        """Return a compressed chunk as it is stored, by its flat index."""
+        return read_chunk(self._session, path, nchunk)
+
+    def download(
+        self,
+        dataset: PathLike,
+        localpath: str | os.PathLike[str] | None = None,
+        *,
+        progress: Progress | None = None,
+    ) -> Path:
+        """Save a file, or all files of a directory.
+
+        Parameters
+        ----------
+        localpath
+            File or directory to save in; None for the path of the dataset, below the current directory.
+        progress
+            Called with the bytes that arrived, and the bytes of the whole file, or None.
+
+        Returns
+        -------
+        Path
+            Where it was saved.
+        """
+        path = calls.parse_path(dataset)
+        if path.parts:
+            try:
+                target = transfers.local_target(path, localpath)
+                return transfers.download_file(self._session.channel, path, target, progress=progress)
+            except NotADataset:
+                pass
+        return Directory(path, self._session).download(localpath, progress=progress)
+
+    def get_download_url(self, path: PathLike) -> str:
+        """Return the URL under which a whole file can be downloaded."""
+        return f"{self._session.urlbase.url}{calls.fetch(path).target}"
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._session.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {self.urlbase}>"
+
+    def _expanded(self, path: PathLike, wanted: NDSlice) -> NDSlice:
+        if Ellipsis not in wanted.items:
+            return wanted
+        shape = self._session.send(calls.info(path)).shape
+        return as_slice(wanted.bind(shape), shape)
+
+
+def get_roots(
+    urlbase: str | None = DEFAULT_URLBASE,
+    auth_cookie: str | None = None,
+    *,
+    user_auth: UserAuth | None = None,
+) -> dict[str, dict[str, Any]]:
+    """Return the roots of a server by name: ``name``, ``http``, ``subscribed``.
+
+    Parameters
+    ----------
+    urlbase
+        Address of the server.
+    auth_cookie
+        Who asks, as `get_auth_cookie` returns it.
+    user_auth
+        Instead of `auth_cookie`: name and password.
+    """
+    with Client(urlbase, user_auth, auth_cookie=auth_cookie) as client:
+        return client.get_roots()
+
+
+def subscribe(
+    root: str,
+    urlbase: str | None = DEFAULT_URLBASE,
+    auth_cookie: str | None = None,
+    *,
+    user_auth: UserAuth | None = None,
+) -> str:
+    """Subscribe a server to a root; return ``"Ok"``. See `get_roots` for the rest."""
+    with Client(urlbase, user_auth, auth_cookie=auth_cookie) as client:
+        return client.subscribe(root)
+
+
+def get_list(
+    path: PathLike,
+    urlbase: str | None = DEFAULT_URLBASE,
+    auth_cookie: str | None = None,
+    *,
+    user_auth: UserAuth | None = None,
+) -> list[str]:
+    """Return the sorted paths of the files below `path`, relative to it."""
+    with Client(urlbase, user_auth, auth_cookie=auth_cookie) as client:
+        return client.get_list(path)
+
+
+def get_info(
+    path: PathLike,
+    urlbase: str | None = DEFAULT_URLBASE,
+    auth_cookie: str | None = None,
+    *,
+    user_auth: UserAuth | None = None,
+) -> dict[str, Any]:
+    """Return the description of a file or directory."""
+    with Client(urlbase, user_auth, auth_cookie=auth_cookie) as client:
+        return client.get_info(path)
+
+
+def fetch(
+    path: PathLike,
+    urlbase: str | None = DEFAULT_URLBASE,
+    slice_: object = None,
+    auth_cookie: str | None = None,
+    *,
+    user_auth: UserAuth | None = None,
+    field: str | None = None,
+) -> Any:  # noqa: ANN401
+    """Read a slice of a dataset; see `File.fetch`."""
+    with Client(urlbase, user_auth, auth_cookie=auth_cookie) as client:
+        return client.fetch(path, slice_, field=field)
+
+
+def get_chunk(
+    path: PathLike,
+    nchunk: int,
+    urlbase: str | None = DEFAULT_URLBASE,
+    auth_cookie: str | None = None,
+    *,
+    user_auth: UserAuth | None = None,
+) -> bytes:
+    """Return a compressed chunk as it is stored, by its flat index."""
+    with Client(urlbase, user_auth, auth_cookie=auth_cookie) as client:
+        return client.get_chunk(path, nchunk)
+
+
+def download(
+    dataset: PathLike,
+    localpath: str | os.PathLike[str] | None = None,
+    urlbase: str | None = DEFAULT_URLBASE,
+    auth_cookie: str | None = None,
+    *,
+    user_auth: UserAuth | None = None,
+    progress: Progress | None = None,
+) -> Path:
+    """Save a file, or all files of a directory; see `Client.download`."""
+    with Client(urlbase, user_auth, auth_cookie=auth_cookie) as client:
+        return client.download(dataset, localpath, progress=progress)
+
+
+def get(
+    path: PathLike,
+    urlbase: str | None = DEFAULT_URLBASE,
+    auth_cookie: str | None = None,
+    *,
+    user_auth: UserAuth | None = None,
+) -> File | Directory:
+    """Return the `Root`, `Directory`, `File` or `Dataset` at a path."""
+    return Client(urlbase, user_auth, auth_cookie=auth_cookie).get(path)
+
+
+def get_auth_cookie(urlbase: str | None, user_auth: UserAuth) -> str:
+    """Log in and return the cookie for `auth_cookie`.
+
+    Raises
+    ------
+    NotAuthenticated
+        The server does not know the user, or the password is wrong.
+    NotFound
+        The server has no users.
+    """
+    session = Session(urlbase, auth=user_auth)
+    session.close()
+    if session.auth_cookie is None:
+        raise BadRequest("expected a username and a password, found none")
+    return session.auth_cookie
+
+
+def read_chunk(session: Session, path: PathLike, nchunk: int) -> bytes:
+    """Read a stored chunk."""
+    call = calls.chunk(path, nchunk)
+    with session.channel.request(call.method, call.target, headers=call.headers) as answer:
+        return call.result(calls.Reply(answer.status, answer.headers, answer.read()))

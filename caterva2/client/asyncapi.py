@@ -1,0 +1,156 @@
+"""The asynchronous twin of `caterva2.client.api.Client`."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from caterva2.client import calls
+from caterva2.client.api import Client
+from caterva2.client.asynctree import AsyncDirectory, AsyncFile, async_object
+from caterva2.client.datachannel import TIMEOUT_S
+from caterva2.client.session import UserAuth, auth_headers, read_auth
+from caterva2.client.urlbase import DEFAULT_URLBASE, Urlbase
+from caterva2.errors import RequestError
+
+if TYPE_CHECKING:
+    import blosc2
+    import numpy.typing as npt
+
+    from caterva2.client.calls import Call, PathLike, T
+    from caterva2.client.connection import AsyncConnection
+    from caterva2.client.transfers import Progress
+
+
+class AsyncClient:
+    """A server, seen by one user, for asynchronous programs; see `Client`.
+
+    Calls that carry data run in threads. Use it in one event loop.
+    """
+
+    def __init__(
+        self,
+        urlbase: str | None = DEFAULT_URLBASE,
+        auth: UserAuth | None = None,
+        *,
+        auth_cookie: str | None = None,
+        user_auth: UserAuth | None = None,
+        token: str | None = None,
+        timeout: float = TIMEOUT_S,
+    ) -> None:
+        self._urlbase = Urlbase.parse(urlbase)
+        self._credentials = read_auth(auth or user_auth)
+        self._auth_cookie = auth_cookie
+        self._token = token
+        self._timeout_s = timeout
+        self._opening = asyncio.Lock()
+        self._opened: tuple[AsyncConnection, Client] | None = None
+
+    @property
+    def urlbase(self) -> str:
+        """Address of the server."""
+        return str(self._urlbase)
+
+    async def get_roots(self) -> dict[str, dict[str, Any]]:
+        """Return the roots by name; see `Client.get_roots`."""
+        return await self._send(calls.roots())
+
+    async def subscribe(self, root: str) -> str:
+        """Subscribe to a root; return ``"Ok"``."""
+        return await self._send(calls.subscribe(root))
+
+    async def get_list(
+        self, path: PathLike, *, limit: int | None = None, after: str | None = None
+    ) -> list[str]:
+        """Return the sorted paths of the files below `path`; see `Client.get_list`."""
+        return await self._send(calls.list_files(path, limit=limit, after=after))
+
+    async def get_info(self, path: PathLike) -> dict[str, Any]:
+        """Return the description of a file or directory."""
+        return dict((await self._send(calls.info(path))).meta)
+
+    async def get(self, path: PathLike) -> AsyncFile | AsyncDirectory:
+        """Return what is at a path; its attributes need no more calls, reading it is awaited."""
+        parsed = calls.parse_path(path)
+        if not parsed.parts:
+            await self.subscribe(parsed.root)
+            return AsyncDirectory(parsed, self, self._urlbase)
+        return async_object(self, self._urlbase, await self._send(calls.info(parsed)))
+
+    async def fetch(self, path: PathLike, slice_: object = None, *, field: str | None = None) -> Any:  # noqa: ANN401
+        """Read a slice of a dataset; see `File.fetch`."""
+        client = await self._blocking()
+        return await asyncio.to_thread(client.fetch, path, slice_, field=field)
+
+    async def get_slice(
+        self, path: PathLike, key: object = None, as_blosc2: bool = True, field: str | None = None
+    ) -> blosc2.NDArray | blosc2.SChunk | npt.NDArray[Any] | bytes:
+        """Read a slice as a Blosc2 object in memory, or like `fetch`."""
+        client = await self._blocking()
+        return await asyncio.to_thread(client.get_slice, path, key, as_blosc2, field)
+
+    async def get_chunk(self, path: PathLike, nchunk: int) -> bytes:
+        """Return a compressed chunk as it is stored, by its flat index."""
+        client = await self._blocking()
+        return await asyncio.to_thread(client.get_chunk, path, nchunk)
+
+    async def download(
+        self,
+        dataset: PathLike,
+        localpath: str | os.PathLike[str] | None = None,
+        *,
+        progress: Progress | None = None,
+    ) -> Path:
+        """Save a file or a directory; `progress` is called in a thread. See `Client.download`."""
+        client = await self._blocking()
+        return await asyncio.to_thread(client.download, dataset, localpath, progress=progress)
+
+    async def close(self) -> None:
+        """Close all connections."""
+        if self._opened is not None:
+            connection, client = self._opened
+            await connection.close()
+            client.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.close()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {self.urlbase}>"
+
+    async def _send(self, call: Call[T]) -> T:
+        connection, _ = self._opened or await self._open()
+        return await connection.send(call)
+
+    async def _blocking(self) -> Client:
+        _, client = self._opened or await self._open()
+        return client
+
+    async def _open(self) -> tuple[AsyncConnection, Client]:
+        """Log in if there is a user, and make both ways to the server."""
+        from caterva2.client.connection import AsyncConnection
+
+        async with self._opening:
+            if self._opened is None:
+                if self._credentials is not None and not self._auth_cookie:
+                    async with AsyncConnection(self._urlbase, timeout_s=self._timeout_s) as connection:
+                        try:
+                            self._auth_cookie = await connection.send(calls.login(*self._credentials))
+                        except RequestError as exc:
+                            raise calls.login_error(exc, self._urlbase) from exc
+                headers = auth_headers(self._auth_cookie, self._token)
+                self._opened = (
+                    AsyncConnection(self._urlbase, headers=headers, timeout_s=self._timeout_s),
+                    Client(
+                        str(self._urlbase),
+                        auth_cookie=self._auth_cookie,
+                        token=self._token,
+                        timeout=self._timeout_s,
+                    ),
+                )
+            return self._opened

@@ -1,0 +1,141 @@
+"""One server and who asks: what clients, roots and datasets share to make their calls."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias, TypeVar
+
+from caterva2.client import calls
+from caterva2.client.datachannel import TIMEOUT_S
+from caterva2.client.reading import Reader
+from caterva2.client.urlbase import Urlbase
+from caterva2.errors import BadRequest, RequestError
+
+if TYPE_CHECKING:
+    from caterva2.client.calls import Call
+    from caterva2.client.connection import Connection
+    from caterva2.client.datachannel import Channel
+
+T = TypeVar("T")
+
+
+class BasicAuth(NamedTuple):
+    """Name and password of a user."""
+
+    username: str
+    password: str
+
+
+UserAuth: TypeAlias = BasicAuth | tuple[str, str] | Mapping[str, str]
+"""Name and password: a pair, or a mapping with the keys ``username`` and ``password``."""
+
+
+def read_auth(auth: UserAuth | None) -> BasicAuth | None:
+    """Return name and password, or None if there are none.
+
+    Raises
+    ------
+    BadRequest
+        One of the two is missing.
+    """
+    if not auth:
+        return None
+    pair = (auth.get("username"), auth.get("password")) if isinstance(auth, Mapping) else tuple(auth)
+    if len(pair) != 2 or not all(isinstance(part, str) for part in pair):
+        raise BadRequest("expected a username and a password, both text")
+    username, password = pair
+    return BasicAuth(str(username), str(password)) if username else None
+
+
+def auth_headers(auth_cookie: str | None, token: str | None) -> dict[str, str]:
+    """Return the headers that tell who asks."""
+    headers = {}
+    if auth_cookie:
+        headers["Cookie"] = auth_cookie
+    if token:
+        headers["Authorization"] = f"Bearer {token}"
+    return headers
+
+
+class Session:
+    """Blocking access to one server; may be used by many threads. Connections are made when needed.
+
+    Parameters
+    ----------
+    urlbase
+        The server; None for the default address.
+    auth
+        Name and password; logs in at once.
+    auth_cookie
+        ``name=value``, as `caterva2.get_auth_cookie` returns it.
+    token
+        Sent as bearer token.
+    timeout_s
+        Longest silence of the server, in seconds.
+    """
+
+    def __init__(
+        self,
+        urlbase: Urlbase | str | None = None,
+        *,
+        auth: UserAuth | None = None,
+        auth_cookie: str | None = None,
+        token: str | None = None,
+        timeout_s: float = TIMEOUT_S,
+    ) -> None:
+        self.urlbase = urlbase if isinstance(urlbase, Urlbase) else Urlbase.parse(urlbase)
+        self.timeout_s = timeout_s
+        self._connection: Connection | None = None
+        self._channel: Channel | None = None
+        self._headers: dict[str, str] = {}
+        credentials = read_auth(auth)
+        if credentials is not None and not auth_cookie:
+            auth_cookie = self._log_in(credentials)
+        self.auth_cookie = auth_cookie or None
+        self._headers = auth_headers(auth_cookie, token)
+
+    def send(self, call: Call[T]) -> T:
+        """Send a call and return its result; see `Connection.send`."""
+        if self._connection is None:
+            from caterva2.client.connection import Connection
+
+            self._connection = Connection(self.urlbase, headers=self._headers, timeout_s=self.timeout_s)
+        return self._connection.send(call)
+
+    @property
+    def channel(self) -> Channel:
+        """For answers with large bodies."""
+        if self._channel is None:
+            # httpx takes longer to import than a call takes; without a proxy it is not needed here.
+            if self.urlbase.uses_proxy:
+                from caterva2.client.connection import open_channel
+            else:
+                from caterva2.client.datachannel import DataChannel as open_channel
+            self._channel = open_channel(self.urlbase, headers=self._headers, timeout_s=self.timeout_s)
+        return self._channel
+
+    @property
+    def reader(self) -> Reader:
+        """Reads slices."""
+        return Reader(self.channel)
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """What tells who asks."""
+        return self._headers
+
+    def close(self) -> None:
+        """Close all connections."""
+        if self._connection is not None:
+            self._connection.close()
+        if self._channel is not None:
+            self._channel.close()
+
+    def _log_in(self, credentials: BasicAuth) -> str:
+        from caterva2.client.connection import Connection
+
+        with Connection(self.urlbase, timeout_s=self.timeout_s) as connection:
+            try:
+                return connection.send(calls.login(*credentials))
+            except RequestError as exc:
+                raise calls.login_error(exc, self.urlbase) from exc
