@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 
 access_log = logging.getLogger("caterva2.access")
 
+GOING_AWAY = 1001
+GOODBYE_S = 1.0
+"""Seconds in which the peer of a websocket has to answer a goodbye."""
+
 _HEAD_TOO = {"GET": ("GET", "HEAD")}
 
 
@@ -101,14 +105,6 @@ class Application(TornadoApplication):
                 extra={"request_id": handler.request_id},
             )
 
-    def log_opened(self, socket: EventSocket) -> None:
-        """Write the line of a websocket that has been opened to the access log."""
-        request = socket.request
-        access_log.info(
-            "%s %s %s 101 %s", request.method, socket.endpoint.label, request.uri, request.remote_ip,
-            extra={"request_id": socket.request_id},
-        )
-
     def entered(self) -> None:
         """Count a request that begins."""
         self.context.metrics.requests.in_flight += 1
@@ -116,33 +112,49 @@ class Application(TornadoApplication):
 
     def left(self) -> None:
         """Count a request whose answer has left."""
-        requests = self.context.metrics.requests
-        requests.in_flight -= 1
-        if requests.in_flight == 0:
-            self._idle.set()
+        self.context.metrics.requests.in_flight -= 1
+        self._look_if_idle()
+
+    def socket_opened(self, socket: EventSocket) -> None:
+        """Take note of a websocket, and write its line to the access log."""
+        self.sockets.add(socket)
+        self._idle.clear()
+        request = socket.request
+        access_log.info(
+            "%s %s %s 101 %s", request.method, socket.endpoint.label, request.uri, request.remote_ip,
+            extra={"request_id": socket.request_id},
+        )
+
+    def socket_closed(self, socket: EventSocket) -> None:
+        """Forget a websocket."""
+        self.sockets.discard(socket)
+        self._look_if_idle()
 
     async def drain(self, timeout_s: float) -> int:
-        """Wait until no request runs, or `give_up`; return how many still do.
+        """Say goodbye on websockets and wait for running requests; return how many still run.
 
-        From now on answers ask the client to close its connection.
+        From now on answers ask the client to close its connection. `give_up`
+        ends the waiting.
         """
         self.draining = True
+        for socket in tuple(self.sockets):
+            socket.close(GOING_AWAY, "server stops")
+        impatience = asyncio.get_running_loop().call_later(min(GOODBYE_S, timeout_s), self._abort_sockets)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._idle.wait(), timeout_s)
+        impatience.cancel()
+        self._abort_sockets()
         return self.context.metrics.requests.in_flight
 
     def give_up(self) -> None:
         """Make `drain` return at once."""
         self._idle.set()
 
-    def close_sockets(self) -> None:
-        """Say goodbye on every websocket."""
-        self.draining = True
-        for socket in tuple(self.sockets):
-            socket.close(1001, "server stops")
+    def _look_if_idle(self) -> None:
+        if self.context.metrics.requests.in_flight == 0 and not self.sockets:
+            self._idle.set()
 
-    def abort_sockets(self) -> None:
-        """Close websockets whose peer did not answer the goodbye."""
+    def _abort_sockets(self) -> None:
         for socket in tuple(self.sockets):
             socket.abort()
 

@@ -16,6 +16,8 @@ from caterva2.model.requests import EventsQuery
 from caterva2.transport.handler import BaseHandler
 
 if TYPE_CHECKING:
+    from tornado.websocket import WebSocketProtocol
+
     from caterva2.model.events import Event
     from caterva2.model.users import Principal
     from caterva2.runtime.hub import Hub, Subscription
@@ -65,6 +67,7 @@ class EventSocket(BaseHandler[EventSource], WebSocketHandler):
         self._query = self.query(EventsQuery)
         self._subscription: Subscription | None = None
         self._sender: asyncio.Task[None] | None = None
+        self._protocol: WebSocketProtocol | None = None
         await WebSocketHandler.get(self, *args)
 
     def check_origin(self, origin: str) -> bool:
@@ -91,10 +94,10 @@ class EventSocket(BaseHandler[EventSource], WebSocketHandler):
         self._leave()
         self.set_nodelay(True)
         application = self._application
-        application.sockets.add(self)
+        application.socket_opened(self)
+        self._protocol = self.ws_connection  # Tornado forgets it when the goodbye is said
         self._subscription = self.service.hub.subscribe(self._query.epoch, self._query.since)
         self._sender = asyncio.create_task(self._send(self._subscription), name="event socket")
-        application.log_opened(self)
         if application.draining:
             self.close(GOING_AWAY, "server stops")
 
@@ -103,7 +106,7 @@ class EventSocket(BaseHandler[EventSource], WebSocketHandler):
 
     def on_close(self) -> None:
         """End the subscription; called by Tornado once."""
-        self._application.sockets.discard(self)
+        self._application.socket_closed(self)
         if self._subscription is not None:
             self._subscription.close()
         if self._sender is not None:
@@ -111,8 +114,8 @@ class EventSocket(BaseHandler[EventSource], WebSocketHandler):
 
     def abort(self) -> None:
         """Close the connection without waiting for the peer."""
-        if self.ws_connection is not None:
-            self.ws_connection._abort()
+        if self._protocol is not None:
+            self._protocol._abort()
 
     async def _send(self, subscription: Subscription) -> None:
         principal, allow = self.principal, self.service.allow

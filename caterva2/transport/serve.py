@@ -177,11 +177,9 @@ class Server:
             return
         self._http.stop()
         self._listening.close()
-        self._application.close_sockets()
         nleft = await self._application.drain(drain_s)
         if nleft:
             logger.warning("%d requests were cut off by the stop", nleft)
-        self._application.abort_sockets()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._http.close_all_connections(), 2.0)
 

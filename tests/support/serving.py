@@ -13,6 +13,8 @@ from caterva2.transport.context import Context
 from caterva2.transport.handler import BaseHandler
 from caterva2.transport.serve import Server, ServerOptions, bind
 
+LOOPBACK = Address("127.0.0.1", 0)
+
 
 class Silent(BaseHandler):
     """Stands in for the handlers that a test does not look at."""
@@ -38,7 +40,7 @@ def application(
 @contextlib.asynccontextmanager
 async def serving(app: Application, options: ServerOptions | None = None) -> AsyncIterator[Server]:
     """Serve on a free port of loopback until the block ends."""
-    server = Server(app, bind(Address("127.0.0.1", 0)), options=options)
+    server = Server(app, bind(LOOPBACK), options=options)
     server.start()
     try:
         yield server
