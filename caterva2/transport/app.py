@@ -50,7 +50,9 @@ class Application(TornadoApplication):
         self._prefixes: dict[str, _Address] = {}
         self._split = re.compile("(?!)")
         self.new_id = RequestIds()
-        self._shared = {"context": context, "new_id": self.new_id, "now": DateHeader()}
+        self.date = DateHeader()
+        self.server_header = f"Caterva2/{context.version}".rstrip("/")
+        self._shared = {"context": context, "new_id": self.new_id}
         self._unknown = Endpoint(None, service=None, **self._shared)  # type: ignore[arg-type]
 
     def add(self, route: Route, handler: type[BaseHandler[Any]], service: object) -> None:

@@ -84,7 +84,7 @@ class Endpoint:
         HTTP methods of the address.
     """
 
-    __slots__ = ("allowed", "context", "label", "new_id", "now", "route", "secret", "service")
+    __slots__ = ("allowed", "context", "label", "new_id", "route", "secret", "service")
 
     def __init__(
         self,
@@ -94,7 +94,6 @@ class Endpoint:
         context: Context,
         allowed: Mapping[str, object] | tuple[str, ...] = (),
         new_id: RequestIds,
-        now: DateHeader,
     ) -> None:
         self.route = route
         self.label = "unknown" if route is None else route.name
@@ -102,6 +101,5 @@ class Endpoint:
         self.context = context
         self.allowed = tuple(allowed)
         self.new_id = new_id
-        self.now = now
         needs_secret = route is not None and route.auth is Auth.SERVICE and context.secret is not None
         self.secret = context.secret.encode() if needs_secret and context.secret is not None else None
