@@ -15,7 +15,6 @@ from functools import lru_cache
 from typing import Any
 
 import blosc2
-import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -232,37 +231,3 @@ def _b2nd(geometry: Geometry, dtype_text: str) -> bytes:
 def dtype_to_text(dtype: np.dtype[Any]) -> str:
     """Return the text by which Blosc2 stores a dtype."""
     return str(dtype) if dtype.names else dtype.str
-
-
-def vlmeta_values(packed: dict[str, bytes]) -> dict[str, Any]:
-    """Decode user attributes to values that JSON can say; unreadable ones become a note."""
-    return {name: _vlmeta_value(value) for name, value in packed.items()}
-
-
-MAX_VLMETA = 64 << 20
-
-
-def _vlmeta_value(packed: bytes) -> Any:  # noqa: ANN401  (whatever the owner stored)
-    try:
-        nbytes, _, cbytes = struct.unpack_from("<iii", packed, 4)
-        if not 0 <= nbytes <= MAX_VLMETA or cbytes > len(packed):
-            return "<unreadable>"
-        data = blosc2.decompress2(packed, nthreads=1) if nbytes else b""
-        return _plain(msgspec.msgpack.decode(data)) if nbytes else None
-    except (RuntimeError, ValueError, TypeError, struct.error, msgspec.DecodeError, RecursionError):
-        return "<unreadable>"
-
-
-def _plain(value: Any) -> Any:  # noqa: ANN401
-    if isinstance(value, bytes):
-        return value.decode("utf-8", "replace")
-    if isinstance(value, dict):
-        return {str(_plain(k)): _plain(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        items = [_plain(v) for v in value]
-        return items[1:] if items[:1] == ["__tuple__"] else items
-    if isinstance(value, msgspec.msgpack.Ext):
-        return f"<extension {value.code}>"
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    return value

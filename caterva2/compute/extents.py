@@ -224,6 +224,40 @@ class Record:
             at += length
         return out
 
+    def joined(self, other: Record) -> Record:
+        """Return a record with the units of both; a unit in both is taken once."""
+        new = ~np.isin(other.units.numbers, self.units.numbers)
+        if not new.any():
+            return self
+        first, second = self.units, other.units
+        numbers = np.concatenate([first.numbers, second.numbers[new]])
+        offsets = np.concatenate([first.offsets, second.offsets[new]])
+        lengths = np.concatenate([first.lengths, second.lengths[new]])
+        digests = np.concatenate([self.digests, other.digests[new]])
+        parts = [*self.parts(), *(part for part, keep in zip(other.parts(), new.tolist(), strict=True) if keep)]
+        order = np.argsort(offsets, kind="stable")
+        payload = memoryview(b"".join(parts[i] for i in order.tolist()))
+        units = Units(first.nchunk, numbers[order], offsets[order], lengths[order])
+        return Record(units, digests[order], payload, self.special)
+
+    def cut(self, start: int, stop: int) -> memoryview:
+        """Return bytes ``[start, stop)`` of the frame.
+
+        Raises
+        ------
+        CorruptChunk
+            They are not all in this record.
+        """
+        offsets = self.units.offsets
+        ends = offsets + self.units.lengths
+        touched = np.flatnonzero((offsets < stop) & (ends > start))
+        if not len(touched) or offsets[touched[0]] > start or ends[touched[-1]] < stop:
+            raise CorruptChunk(f"bytes of chunk {self.units.nchunk} are missing")
+        if np.any(ends[touched[:-1]] != offsets[touched[1:]]):
+            raise CorruptChunk(f"bytes of chunk {self.units.nchunk} are missing")
+        at = int(self.units.lengths[: touched[0]].sum()) + start - int(offsets[touched[0]])
+        return self.payload[at : at + stop - start]
+
     def verify(self) -> None:
         """Compare every unit with its digest.
 

@@ -1,0 +1,143 @@
+"""From a `SubscriberConfig` to a subscriber that serves."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import blosc2
+
+from caterva2._version import __version__
+from caterva2.errors import ConfigError
+from caterva2.model.routes import Role
+from caterva2.roles.subscriber.handlers.catalog import (
+    InfoHandler,
+    ListHandler,
+    OpenApiHandler,
+    RootsHandler,
+    SubscribeHandler,
+)
+from caterva2.roles.subscriber.handlers.data import ChunkHandler, DownloadHandler, FetchHandler
+from caterva2.roles.subscriber.service import PUBLIC, Subscriber
+from caterva2.runtime.hub import Hub
+from caterva2.runtime.workers import Lane, Workers
+from caterva2.storage.blockcache import BlockCache
+from caterva2.storage.directory import DirectorySource
+from caterva2.storage.state import Catalog
+from caterva2.transport.app import Application, make_application
+from caterva2.transport.context import Context
+from caterva2.transport.eventsocket import EventSocket
+from caterva2.transport.serve import Server, bind
+from caterva2.transport.status import HealthHandler, MetricsHandler
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from caterva2.config.schema import SubscriberConfig
+
+logger = logging.getLogger(__name__)
+
+HANDLERS = {
+    "health": HealthHandler,
+    "metrics": MetricsHandler,
+    "openapi": OpenApiHandler,
+    "events": EventSocket,
+    "roots": RootsHandler,
+    "subscribe": SubscribeHandler,
+    "list": ListHandler,
+    "info": InfoHandler,
+    "fetch": FetchHandler,
+    "download": DownloadHandler,
+    "chunk": ChunkHandler,
+}
+
+
+@dataclass(frozen=True)
+class RunningSubscriber:
+    """A subscriber that serves: the service, and the server in front of it."""
+
+    subscriber: Subscriber
+    server: Server
+
+
+def make_app(subscriber: Subscriber, config: SubscriberConfig) -> Application:
+    """Return the application of a subscriber."""
+    context = Context(service="subscriber", version=__version__, origins=config.origins)
+    metrics = context.metrics
+    traffic, cache = subscriber.traffic, subscriber.cache
+    metrics.gauge("cache_hit_bytes", "Stored bytes served from the cache.", read=lambda: traffic.cached_bytes)
+    metrics.gauge("publisher_bytes", "Bytes received from publishers.", read=lambda: traffic.fetched_bytes)
+    metrics.gauge("publisher_requests", "Requests to publishers for data.", read=lambda: traffic.fetches)
+    metrics.gauge("cache_bytes", "Bytes kept in the cache.", read=lambda: cache.used_bytes)
+    metrics.gauge("cache_evicted_bytes", "Bytes given up for want of room.", read=lambda: cache.evicted_bytes)
+    metrics.gauge(
+        "event_lag_seconds", "Age of the last event when it arrived.", read=lambda: traffic.event_lag_s
+    )
+    metrics.gauge("event_readers", "Open event streams.", read=lambda: subscriber.hub.nsubscribers)
+    return make_application(Role.SUBSCRIBER, HANDLERS, subscriber, context=context)
+
+
+def _release_gil() -> None:
+    blosc2.set_releasegil(True)
+
+
+@contextlib.asynccontextmanager
+async def running(config: SubscriberConfig) -> AsyncIterator[RunningSubscriber]:
+    """Serve inside the block; stop in reverse order after it.
+
+    Raises
+    ------
+    ConfigError
+        The address can not be listened on, or the configuration asks for users.
+    InternalError
+        The state directory can not be used.
+    """
+    if config.login:
+        raise ConfigError(
+            "users are asked for (CATERVA2_SECRET is set), and this version has none",
+            hint="unset CATERVA2_SECRET, or say login = false, for a subscriber that all may read",
+        )
+    async with contextlib.AsyncExitStack() as stack:
+        listening = bind(config.http)
+        stack.callback(listening.close)
+        workers = Workers(net=32, hooks=[_release_gil])
+        workers.start()
+        stack.push_async_callback(workers.stop)
+        state = config.statedir
+        public, spool, made = state / "public", state / "spool", state / "made"
+        for directory in (public, spool, made):
+            directory.mkdir(parents=True, exist_ok=True)
+        catalog = await workers.run(Lane.DISK, Catalog, state / "subscriber.sqlite")
+        stack.callback(catalog.close)
+        subscriber = Subscriber(
+            broker=None if config.broker is None else str(config.broker),
+            secret=config.secret,
+            catalog=catalog,
+            cache=BlockCache(state / "cache", config.cache),
+            areas={PUBLIC: DirectorySource(public, made)},
+            spool=spool,
+            hub=Hub(),
+            workers=workers,
+        )
+        stack.push_async_callback(subscriber.stop)
+        await subscriber.start()
+        server = Server(make_app(subscriber, config), listening)
+        stack.push_async_callback(server.stop)
+        server.start()
+        yield RunningSubscriber(subscriber, server)
+
+
+async def run(config: SubscriberConfig, *, announce: Callable[[str], None], stop: asyncio.Event) -> None:
+    """Serve until `stop` is set; raises as `running`.
+
+    Parameters
+    ----------
+    announce
+        Called with the actual address once the subscriber serves.
+    """
+    async with running(config) as service:
+        announce(str(service.server.address))
+        await stop.wait()

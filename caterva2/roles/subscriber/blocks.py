@@ -1,0 +1,399 @@
+"""Stored parts of open files, wherever they are: from disk, from the cache, or from their publisher."""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import logging
+from collections.abc import AsyncIterator, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from caterva2.compute.extents import (
+    ChunkPiece,
+    Record,
+    chunks_in_range,
+    piece_from_record,
+    read_piece,
+)
+from caterva2.compute.frames import Buffer, Skeleton
+from caterva2.errors import CorruptChunk
+from caterva2.model.requests import BlocksRequest
+from caterva2.roles.subscriber.opened import LocalFile, OpenedFile, RemoteFile
+from caterva2.roles.subscriber.traffic import Traffic
+from caterva2.runtime.budget import Budget
+from caterva2.runtime.workers import Lane, Workers
+from caterva2.storage.blockcache import Mirror
+
+logger = logging.getLogger(__name__)
+
+GROUP_BYTES = 4 << 20
+GROUP_CHUNKS = 256
+DEPTH = 4
+"""Groups that one request may have under way."""
+READ_BYTES = 1 << 20
+MEMORY = 64 << 20
+
+
+class Want(NamedTuple):
+    """Blocks of a chunk; None for all."""
+
+    nchunk: int
+    blocks: list[int] | None
+
+
+class Span(NamedTuple):
+    """Bytes ``[start, stop)`` of a stored frame; `nchunk` is -1 outside of its chunks."""
+
+    nchunk: int
+    start: int
+    stop: int
+
+
+@dataclass(eq=False)
+class _Flight:
+    """A request to a publisher that is under way."""
+
+    wants: dict[int, frozenset[int] | None]
+    task: asyncio.Task[dict[int, Record]]
+    waiters: int = field(default=0)
+
+
+class BlockReader:
+    """Reads parts of open files, with bounded memory.
+
+    However many ask for a block that is not here, it is fetched once.
+
+    Parameters
+    ----------
+    workers
+        Lanes for disk and network.
+    traffic
+        Counters of what came from where.
+    """
+
+    def __init__(self, workers: Workers, traffic: Traffic, *, memory: int = MEMORY) -> None:
+        self._workers = workers
+        self._traffic = traffic
+        self._budget = Budget(memory)
+        self._flying: dict[tuple[int, int], list[_Flight]] = {}
+        self._tasks: set[asyncio.Task[dict[int, Record]]] = set()
+
+    async def stop(self) -> None:
+        """End all requests that are under way."""
+        for task in tuple(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def pieces(self, file: OpenedFile, wants: Sequence[Want]) -> AsyncIterator[list[ChunkPiece]]:
+        """Yield the wanted parts in their order, several chunks at a time.
+
+        Raises
+        ------
+        PublisherUnavailable
+            A block is not here, and its publisher does not answer.
+        DatasetChanged
+            The file is no longer of this generation.
+        """
+        pending: collections.deque[tuple[asyncio.Task[list[ChunkPiece]], int]] = collections.deque()
+        try:
+            for group, nbytes in _groups(file.skeleton, wants):
+                while pending and (len(pending) >= DEPTH or not self._budget.fits(nbytes)):
+                    task, held = pending[0]
+                    yield await task
+                    pending.popleft()
+                    self._budget.release(held)
+                held = await self._budget.acquire(nbytes)
+                pending.append((asyncio.create_task(self._group(file, group)), held))
+            while pending:
+                task, held = pending[0]
+                yield await task
+                pending.popleft()
+                self._budget.release(held)
+        finally:
+            await self._abandon(pending)
+
+    async def spans(self, file: OpenedFile, start: int, stop: int) -> AsyncIterator[Buffer]:
+        """Yield bytes ``[start, stop)`` of the stored frame.
+
+        Raises
+        ------
+        PublisherUnavailable, DatasetChanged
+            As `pieces`.
+        """
+        if isinstance(file, LocalFile):
+            async for part in self._local_spans(file, start, stop):
+                yield part
+            return
+        pending: collections.deque[tuple[asyncio.Task[list[Buffer]], int]] = collections.deque()
+        try:
+            for group, nbytes in _span_groups(file.skeleton, start, stop):
+                while pending and (len(pending) >= DEPTH or not self._budget.fits(nbytes)):
+                    task, held = pending[0]
+                    for part in await task:
+                        yield part
+                    pending.popleft()
+                    self._budget.release(held)
+                held = await self._budget.acquire(nbytes)
+                pending.append((asyncio.create_task(self._span_group(file, group)), held))
+            while pending:
+                task, held = pending[0]
+                for part in await task:
+                    yield part
+                pending.popleft()
+                self._budget.release(held)
+        finally:
+            await self._abandon(pending)
+
+    async def prefetch(self, file: OpenedFile, ranges: Iterable[tuple[int, int]]) -> None:
+        """Fetch what is missing of many byte ranges in one request, if that is not much."""
+        if not isinstance(file, RemoteFile) or file.mirror is None:
+            return
+        mirror = file.mirror
+        absent = await self._workers.run(Lane.DISK, _absent_ranges, mirror, list(ranges))
+        if len(absent) < 2 or sum(stop - start for start, stop in absent) > GROUP_BYTES:
+            return
+        await self._request(file, BlocksRequest(ranges=absent))
+
+    async def _abandon(
+        self, pending: Iterable[tuple[asyncio.Task[list[ChunkPiece]] | asyncio.Task[list[Buffer]], int]]
+    ) -> None:
+        for task, held in pending:
+            task.cancel()
+            self._budget.release(held)
+        await asyncio.gather(*(task for task, _ in pending), return_exceptions=True)
+
+    async def _local_spans(self, file: LocalFile, start: int, stop: int) -> AsyncIterator[Buffer]:
+        at = start
+        while at < stop:
+            n = min(READ_BYTES, stop - at)
+            yield await self._workers.run(Lane.DISK, file.frame.read, at, n)
+            at += n
+
+    async def _group(self, file: OpenedFile, wants: Sequence[Want]) -> list[ChunkPiece]:
+        if isinstance(file, LocalFile):
+            return await self._workers.run(Lane.DISK, _read_local, file, wants)
+        held: list[ChunkPiece | None] = [None] * len(wants)
+        missing = list(wants)
+        if file.mirror is not None:
+            held, missing = await self._workers.run(Lane.DISK, read_cached, file.mirror, wants)
+        else:
+            held = [_special_piece(file.skeleton, want.nchunk) for want in wants]
+            missing = [w for w, piece in zip(wants, held, strict=True) if piece is None]
+        self._traffic.served(sum(piece.nbytes_held for piece in held if piece is not None))
+        if not missing:
+            return [piece for piece in held if piece is not None]
+        records = await self._fetch(file, missing)
+        return [_merge(want, piece, records, file.skeleton) for want, piece in zip(wants, held, strict=True)]
+
+    async def _span_group(self, file: RemoteFile, spans: Sequence[Span]) -> list[Buffer]:
+        parts: list[Buffer | None] = [None] * len(spans)
+        if file.mirror is not None:
+            parts = await self._workers.run(Lane.DISK, _read_spans, file.mirror, spans)
+        self._traffic.served(sum(len(part) for part in parts if part is not None))
+        missing = [span for span, part in zip(spans, parts, strict=True) if part is None]
+        if not missing:
+            return [part for part in parts if part is not None]
+        skeleton = file.skeleton
+        whole = [
+            s for s in missing
+            if s.nchunk >= 0 and s.start == skeleton.offsets[s.nchunk] and s.stop == skeleton.stops[s.nchunk]
+        ]  # fmt: skip
+        records: dict[int, Record] = {}
+        if whole:
+            records = await self._fetch(file, [Want(s.nchunk, None) for s in whole])
+        rest = [s for s in missing if s not in whole]
+        if rest:
+            ranges = [(s.start, s.stop) for s in rest]
+            received = await self._request(
+                file, BlocksRequest(skeleton=any(s.nchunk < 0 for s in rest), ranges=ranges)
+            )
+            records = {**received, **records}
+        return [
+            part if part is not None else _span_bytes(span, records)
+            for span, part in zip(spans, parts, strict=True)
+        ]
+
+    async def _fetch(self, file: RemoteFile, wants: Sequence[Want]) -> dict[int, Record]:
+        """Fetch what nobody is fetching yet, and wait for what others are fetching."""
+        flights: set[_Flight] = set()
+        own: list[Want] = []
+        for nchunk, blocks in wants:
+            rest = blocks
+            for flight in self._flying.get((id(file), nchunk), ()):
+                flying = flight.wants[nchunk]
+                if flying is None:
+                    flights.add(flight)
+                    rest = []
+                    break
+                if rest is not None and not flying.isdisjoint(rest):
+                    flights.add(flight)
+                    rest = [b for b in rest if b not in flying]
+            if rest is None or rest:
+                own.append(Want(nchunk, rest))
+        if own:
+            flights.add(self._launch(file, own))
+        merged: dict[int, Record] = {}
+        for flight in flights:
+            for nchunk, record in (await self._landed(flight)).items():
+                merged[nchunk] = _join(merged.get(nchunk), record)
+        return merged
+
+    def _launch(self, file: RemoteFile, wants: Sequence[Want]) -> _Flight:
+        request = BlocksRequest(chunks=[(want.nchunk, want.blocks) for want in wants])
+        task = asyncio.create_task(self._request(file, request))
+        flight = _Flight({w.nchunk: None if w.blocks is None else frozenset(w.blocks) for w in wants}, task)
+        self._tasks.add(task)
+        for nchunk in flight.wants:
+            self._flying.setdefault((id(file), nchunk), []).append(flight)
+
+        def landed(_: object) -> None:
+            self._tasks.discard(task)
+            if not task.cancelled():
+                task.exception()  # those who wait get it; nobody waiting is fine
+            for nchunk in flight.wants:
+                flights = self._flying[id(file), nchunk]
+                flights.remove(flight)
+                if not flights:
+                    del self._flying[id(file), nchunk]
+
+        task.add_done_callback(landed)
+        return flight
+
+    async def _landed(self, flight: _Flight) -> dict[int, Record]:
+        flight.waiters += 1
+        try:
+            return await asyncio.shield(flight.task)
+        finally:
+            flight.waiters -= 1
+            if not flight.waiters and not flight.task.done():
+                flight.task.cancel()
+
+    async def _request(self, file: RemoteFile, request: BlocksRequest) -> dict[int, Record]:
+        records: dict[int, Record] = {}
+        mirror = file.mirror
+
+        def keep(record: Record) -> None:
+            nchunk = record.units.nchunk
+            records[nchunk] = _join(records.get(nchunk), record)
+            if mirror is not None:
+                mirror.put(record)
+
+        nbytes = await file.root.blocks(file.entry, request, keep)
+        self._traffic.fetched(nbytes)
+        return records
+
+
+def _groups(skeleton: Skeleton, wants: Sequence[Want]) -> list[tuple[list[Want], int]]:
+    """Cut wants into groups of about `GROUP_BYTES` stored bytes."""
+    groups: list[tuple[list[Want], int]] = []
+    group: list[Want] = []
+    total = 0
+    for want in wants:
+        nbytes = int(skeleton.stops[want.nchunk] - skeleton.offsets[want.nchunk])
+        if want.blocks is not None and skeleton.blocks_per_chunk:
+            nbytes = nbytes * len(want.blocks) // skeleton.blocks_per_chunk
+        if group and (total + nbytes > GROUP_BYTES or len(group) >= GROUP_CHUNKS):
+            groups.append((group, total))
+            group, total = [], 0
+        group.append(want)
+        total += nbytes
+    if group:
+        groups.append((group, total))
+    return groups
+
+
+def _span_groups(skeleton: Skeleton, start: int, stop: int) -> Iterable[tuple[list[Span], int]]:
+    group: list[Span] = []
+    total = 0
+    for span in _cut(skeleton, start, stop):
+        if group and total + span.stop - span.start > GROUP_BYTES:
+            yield group, total
+            group, total = [], 0
+        group.append(span)
+        total += span.stop - span.start
+    if group:
+        yield group, total
+
+
+def _cut(skeleton: Skeleton, start: int, stop: int) -> Iterable[Span]:
+    """Cut bytes of the frame into spans that lie in one chunk, or before or behind all chunks."""
+    if start < skeleton.start:
+        yield Span(-1, start, min(stop, skeleton.start))
+    for nchunk in chunks_in_range(skeleton, start, stop):
+        yield Span(nchunk, max(start, int(skeleton.offsets[nchunk])), min(stop, int(skeleton.stops[nchunk])))
+    if stop > skeleton.stop:
+        yield Span(-1, max(start, skeleton.stop), stop)
+
+
+def _special_piece(skeleton: Skeleton, nchunk: int) -> ChunkPiece | None:
+    special = skeleton.special(nchunk)
+    return ChunkPiece(nchunk, None, b"", special=special) if special else None
+
+
+def _read_local(file: LocalFile, wants: Sequence[Want]) -> list[ChunkPiece]:
+    return [read_piece(file.frame.read, file.skeleton, want.nchunk, want.blocks) for want in wants]
+
+
+def read_cached(mirror: Mirror, wants: Sequence[Want]) -> tuple[list[ChunkPiece | None], list[Want]]:
+    """Read what is cached of some chunks; return that, and what is missing. Blocking."""
+    held: list[ChunkPiece | None] = []
+    missing: list[Want] = []
+    for want in wants:
+        nchunk, blocks = want
+        piece = mirror.piece(nchunk, blocks)
+        if piece is None:
+            absent = mirror.missing(nchunk, blocks)
+            head = mirror.head(nchunk)
+            if absent and head is not None:
+                wanted = range(head[1].nblocks) if blocks is None else blocks
+                lacking = set(absent)
+                piece = mirror.piece(nchunk, [b for b in wanted if b not in lacking])
+            missing.append(Want(nchunk, absent) if piece is not None else want)
+        held.append(piece)
+    return held, missing
+
+
+def _read_spans(mirror: Mirror, spans: Sequence[Span]) -> list[Buffer | None]:
+    return [
+        mirror.skeleton_bytes(span.start, span.stop)
+        if span.nchunk < 0
+        else mirror.chunk_bytes(span.nchunk, span.start, span.stop)
+        for span in spans
+    ]
+
+
+def _absent_ranges(mirror: Mirror, ranges: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    return [
+        (start, stop)
+        for start, stop in ranges
+        if not all(
+            mirror.has_bytes(span.start, span.stop, span.nchunk)
+            for span in _cut(mirror.skeleton, start, stop)
+            if span.nchunk >= 0
+        )
+    ]
+
+
+def _join(first: Record | None, second: Record) -> Record:
+    return second if first is None else first.joined(second)
+
+
+def _merge(want: Want, held: ChunkPiece | None, records: dict[int, Record], skeleton: Skeleton) -> ChunkPiece:
+    record = records.get(want.nchunk)
+    if record is None:
+        if held is None:
+            raise CorruptChunk(f"the publisher did not send chunk {want.nchunk}")
+        return held
+    piece = piece_from_record(record, skeleton)
+    if held is not None and held.layout is not None:
+        for block, part in held.blocks.items():
+            piece.blocks.setdefault(block, part)
+    return piece
+
+
+def _span_bytes(span: Span, records: dict[int, Record]) -> Buffer:
+    record = records.get(span.nchunk)
+    if record is None:
+        raise CorruptChunk(f"the publisher did not send chunk {span.nchunk}")
+    return record.cut(span.start, span.stop)

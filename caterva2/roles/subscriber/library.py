@@ -1,0 +1,333 @@
+"""From a path to an open file: one shelf for published roots and for the subscriber's own directories."""
+
+from __future__ import annotations
+
+import weakref
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Any
+
+from caterva2.compute.extents import Record
+from caterva2.compute.frames import skeleton_from_parts
+from caterva2.errors import (
+    BrokenDataset,
+    CorruptChunk,
+    DatasetNotFound,
+    NotADataset,
+    NotAuthenticated,
+    RootNotFound,
+)
+from caterva2.model.datasets import BrokenInfo, Entry, FileInfo, format_mtime, public_info
+from caterva2.model.paths import AREAS, DatasetPath
+from caterva2.model.requests import BlocksRequest
+from caterva2.model.roots import Freshness, RootInfo
+from caterva2.roles.subscriber.network import Network
+from caterva2.roles.subscriber.opened import LocalFile, OpenedFile, RemoteFile
+from caterva2.roles.subscriber.remote import RemoteRoot
+from caterva2.runtime.singleflight import SingleFlight
+from caterva2.runtime.workers import Lane, Workers
+from caterva2.storage.blockcache import BlockCache, Mirror, MirrorId
+from caterva2.storage.describe import describe_frame, describe_schunk, read_stored
+from caterva2.storage.source import RootSource, StoredFrame
+from caterva2.storage.state import Catalog
+
+OPEN_FILES = 256
+FRESH = Freshness(fresh=True)
+
+
+class Library:
+    """All files that can be read here.
+
+    Parameters
+    ----------
+    local
+        Sources of the subscriber's own directories, by root name (``@public``).
+    """
+
+    def __init__(
+        self,
+        *,
+        network: Network,
+        local: Mapping[str, RootSource],
+        catalog: Catalog,
+        cache: BlockCache,
+        workers: Workers,
+    ) -> None:
+        self._network = network
+        self._local = local
+        self._catalog = catalog
+        self._cache = cache
+        self._workers = workers
+        self._open: OrderedDict[DatasetPath, OpenedFile] = OrderedDict()
+        self._opening: SingleFlight[DatasetPath, OpenedFile] = SingleFlight()
+
+    async def stop(self) -> None:
+        """Let go of all files."""
+        await self._opening.close()
+        self._open.clear()
+
+    # roots
+
+    def roots(self) -> dict[str, RootInfo]:
+        """Return all roots and areas, by name."""
+        found = {root.name: root.describe() for root in self._network.roots()}
+        found.update({name: RootInfo(name=name, http="", subscribed=True) for name in self._local})
+        return dict(sorted(found.items()))
+
+    async def subscribe(self, name: str) -> None:
+        """Subscribe to a root; an own directory always is.
+
+        Raises
+        ------
+        NotAuthenticated
+            The root is an area of users, and nobody is logged in.
+        RootNotFound, PublisherUnavailable, BrokerUnavailable
+            See `Network.subscribe`.
+        """
+        if name in self._local:
+            return
+        if name in AREAS:
+            raise NotAuthenticated(f"{name} is for users who are logged in")
+        await self._network.subscribe(name)
+
+    async def _remote(self, name: str) -> RemoteRoot:
+        if name.startswith("@"):
+            raise RootNotFound(f"there is no root {name!r} here", root=name)
+        return await self._network.subscribe(name)
+
+    def freshness(self, path: DatasetPath) -> Freshness:
+        """How current an answer about `path` is."""
+        if path.root in self._local:
+            return FRESH
+        return next((r.freshness for r in self._network.roots() if r.name == path.root), FRESH)
+
+    # listings
+
+    async def names(
+        self, path: DatasetPath, *, after: str | None = None, limit: int | None = None
+    ) -> list[str]:
+        """Return the names of all files below a path, relative to it, sorted; of a file its own name.
+
+        Raises
+        ------
+        DatasetNotFound, RootNotFound
+            There is nothing.
+        """
+        base = path.relative
+        if path.root in self._local:
+            found = await self._workers.run(Lane.DISK, _scan_names, self._local[path.root], base)
+        else:
+            root = await self._remote(path.root)
+            low = None if after is None else (f"{base}/{after}" if base else after)
+            found = await self._workers.run(
+                Lane.DISK, lambda: self._catalog.names(root.name, base, after=low, limit=limit)
+            )
+        if found:
+            names = [name[len(base) + 1 :] if base else name for name in found]
+            names = [name for name in names if after is None or name > after]
+            return names[:limit]
+        if not base or after is not None:
+            return []
+        await self.entry(path)
+        return [path.name]
+
+    async def entry(self, path: DatasetPath) -> Entry:
+        """Return what is known of a file; the frame of a plain one may be unknown.
+
+        Raises
+        ------
+        DatasetNotFound, RootNotFound
+            There is none.
+        NotADataset
+            It is a directory.
+        """
+        opened = self._open.get(path)
+        if opened is not None:
+            return opened.entry
+        if path.root in self._local:
+            source = self._local[path.root]
+            if not path.parts:
+                raise NotADataset(f"{path} is a directory")
+            return await self._workers.run(Lane.DISK, _describe_local, source, path)
+        root = await self._remote(path.root)
+        entry = await self._workers.run(Lane.DISK, self._catalog.get, root.name, path.relative)
+        if entry is None:
+            if not path.parts or await self._workers.run(
+                Lane.DISK, self._catalog.has_directory, root.name, path.relative
+            ):
+                raise NotADataset(f"{path} is a directory", hint="name a file below it")
+            raise DatasetNotFound(
+                f"there is no dataset {path}", hint="see the list of the root", path=str(path)
+            )
+        return entry
+
+    async def info(self, path: DatasetPath) -> dict[str, Any]:
+        """Return the JSON that describes a file or directory."""
+        try:
+            entry = await self.entry(path)
+        except NotADataset:
+            return await self._directory_info(path)
+        if isinstance(entry.info, FileInfo) and entry.info.schunk is None:
+            entry = (await self.open(path)).entry
+        return public_info(entry, str(path))
+
+    async def _directory_info(self, path: DatasetPath) -> dict[str, Any]:
+        if path.root in self._local:
+            source = self._local[path.root]
+            nfiles, size, mtime_ns = await self._workers.run(Lane.DISK, _summary, source, path.relative)
+        else:
+            nfiles, size, mtime_ns = await self._workers.run(
+                Lane.DISK, self._catalog.directory_summary, path.root, path.relative
+            )
+        return {"kind": "group", "mtime": format_mtime(mtime_ns), "size": size, "nfiles": nfiles}
+
+    # open files
+
+    def opened(self, path: DatasetPath) -> OpenedFile | None:
+        """Return a file if it is open already."""
+        file = self._open.get(path)
+        if file is not None:
+            self._open.move_to_end(path)
+        return file
+
+    async def open(self, path: DatasetPath) -> OpenedFile:
+        """Open a file.
+
+        Raises
+        ------
+        DatasetNotFound, RootNotFound
+            There is none.
+        NotADataset
+            It is a directory.
+        BrokenDataset
+            It can not be read as what it claims to be.
+        PublisherUnavailable
+            Too little of it is cached, and its publisher does not answer.
+        """
+        file = self.opened(path)
+        if file is not None:
+            return file
+        file = await self._opening.run(path, lambda: self._open_file(path))
+        self._open[path] = file
+        self._open.move_to_end(path)
+        while len(self._open) > OPEN_FILES:
+            _, oldest = self._open.popitem(last=False)
+            self._let_go(oldest)
+        return file
+
+    async def open_plain(self, path: DatasetPath) -> tuple[StoredFrame, Entry] | None:
+        """Open the bytes of a plain file in an own directory, or return None for all others."""
+        source = self._local.get(path.root)
+        if source is None:
+            return None
+        entry = await self.entry(path)
+        if not isinstance(entry.info, FileInfo):
+            return None
+        return await self._workers.run(Lane.DISK, source.open_plain, path.relative), entry
+
+    def forget(self, root: str, relative: str | None) -> None:
+        """Void what is open or cached of a file (None: of a whole root), in all its generations."""
+        for path in [p for p in self._open if p.root == root and relative in {None, p.relative}]:
+            self._let_go(self._open.pop(path))
+        if root in self._local:
+            return
+        for id_ in [i for i in self._cache.ids() if i.root == root and relative in {None, i.path}]:
+            self._cache.remove(id_)
+
+    async def renew(self, path: DatasetPath) -> None:
+        """Void an open file whose origin has another generation, and ask for the new one."""
+        file = self._open.pop(path, None)
+        if file is None:
+            return
+        self._let_go(file)
+        if isinstance(file, RemoteFile):
+            await file.root.describe_file(path.relative)
+
+    def _let_go(self, file: OpenedFile) -> None:
+        if isinstance(file, RemoteFile) and file.mirror is not None:
+            self._cache.release(file.mirror)
+
+    async def _open_file(self, path: DatasetPath) -> OpenedFile:
+        entry = await self.entry(path)
+        if isinstance(entry.info, BrokenInfo):
+            raise BrokenDataset(f"{path} can not be read: {entry.info.reason}")
+        if path.root in self._local:
+            return await self._workers.run(Lane.DISK, _open_local, self._local[path.root], path)
+        root = await self._remote(path.root)
+        mirror = await self._workers.run(Lane.DISK, self._cache.open, _mirror_id(path, entry))
+        if mirror is not None:
+            return RemoteFile(path, _completed(entry, mirror), mirror.skeleton, root, mirror)
+        if isinstance(entry.info, FileInfo) and entry.info.schunk is None:
+            entry = await root.describe_file(path.relative)
+            if isinstance(entry.info, BrokenInfo):
+                raise BrokenDataset(f"{path} can not be read: {entry.info.reason}")
+        received: list[Record] = []
+        await root.blocks(entry, BlocksRequest(skeleton=True), received.append)
+        if len(received) != 1 or len(received[0].units.numbers) != 2:
+            raise CorruptChunk(f"the publisher of {path} did not send its skeleton")
+        before, behind = (bytes(part) for part in received[0].parts())
+        size = int(received[0].units.offsets[1]) + len(behind)
+        skeleton = skeleton_from_parts(before, behind, size)
+        mirror = await self._workers.run(
+            Lane.DISK, self._cache.create, _mirror_id(path, entry), skeleton, before, behind
+        )
+        return RemoteFile(path, entry, skeleton, root, mirror)
+
+
+def _mirror_id(path: DatasetPath, entry: Entry) -> MirrorId:
+    return MirrorId(path.root, path.relative, entry.etag)
+
+
+def _completed(entry: Entry, mirror: Mirror) -> Entry:
+    """Fill in the frame of a plain file from its mirror."""
+    info = entry.info
+    if not isinstance(info, FileInfo) or info.schunk is not None:
+        return entry
+    return Entry(
+        path=entry.path, etag=entry.etag, mtime_ns=entry.mtime_ns, size=mirror.skeleton.size,
+        info=FileInfo(size=info.size, schunk=describe_schunk(mirror.skeleton)),
+    )  # fmt: skip
+
+
+def _scan_names(source: RootSource, below: str) -> list[str]:
+    prefix = f"{below}/" if below else ""
+    return sorted(f.path for f in source.scan() if f.path.startswith(prefix) and f.path != below)
+
+
+def _describe_local(source: RootSource, path: DatasetPath) -> Entry:
+    try:
+        return source.describe(path.relative)
+    except DatasetNotFound:
+        prefix = f"{path.relative}/"
+        if any(found.path.startswith(prefix) for found in source.scan()):
+            raise NotADataset(f"{path} is a directory", hint="name a file below it") from None
+        raise DatasetNotFound(
+            f"there is no dataset {path}", hint="see the list of the root", path=str(path)
+        ) from None
+
+
+def _summary(source: RootSource, below: str) -> tuple[int, int, int]:
+    entries = [source.describe(f"{below}/{name}" if below else name) for name in _relative(source, below)]
+    return len(entries), sum(e.size for e in entries), max((e.mtime_ns for e in entries), default=0)
+
+
+def _relative(source: RootSource, below: str) -> list[str]:
+    return [name[len(below) + 1 :] if below else name for name in _scan_names(source, below)]
+
+
+def _open_local(source: RootSource, path: DatasetPath) -> LocalFile:
+    frame = source.open(path.relative)
+    try:
+        skeleton = read_stored(frame)
+    except BaseException:
+        frame.close()
+        raise
+    entry = source.materialise(path.relative)
+    if entry.etag != frame.etag:
+        entry = Entry(
+            path=entry.path, etag=frame.etag, mtime_ns=entry.mtime_ns, size=frame.size,
+            info=describe_frame(skeleton),
+        )  # fmt: skip
+    file = LocalFile(path, entry, skeleton, frame)
+    weakref.finalize(file, frame.close)
+    return file

@@ -1,0 +1,284 @@
+"""What the reading endpoints answer, without HTTP: which form an answer takes, and what it consists of."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+
+from caterva2.compute.frames import CHUNK_HEADER, SPECIAL_UNINIT, Buffer, special_chunk
+from caterva2.errors import BadRequest
+from caterva2.model import wire
+from caterva2.model.datasets import Entry, FileInfo
+from caterva2.model.paths import DatasetPath
+from caterva2.model.requests import FetchQuery
+from caterva2.model.roots import Freshness
+from caterva2.model.slicing import Axis, NDSlice, Window
+from caterva2.roles.subscriber.blocks import BlockReader
+from caterva2.roles.subscriber.gather import Gatherer, parse_indices
+from caterva2.roles.subscriber.library import Library
+from caterva2.roles.subscriber.opened import OpenedFile
+from caterva2.roles.subscriber.slices import Selection, SliceReader, result_dtype
+from caterva2.runtime.workers import Lane, Workers
+from caterva2.storage.source import StoredFrame
+
+PLAIN_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """What matters of who asks.
+
+    Attributes
+    ----------
+    local
+        On this machine, with no proxy between.
+    stored
+        Can decode stored chunks.
+    frames
+        Takes a plain file as its frame (``Accept-Encoding: blosc2``).
+    """
+
+    local: bool = False
+    stored: bool = False
+    frames: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """An answer with data. Exactly one of `buffers`, `stream` and `read` is there.
+
+    Attributes
+    ----------
+    read
+        Gives any bytes ``[start, stop)`` of a body of `length` bytes.
+    prepare
+        Fetches many such ranges together.
+    length
+        Bytes of the body; None if it shows only when sent.
+    filename
+        Name under which a whole file is saved.
+    """
+
+    etag: str
+    freshness: Freshness
+    media: str = wire.BINARY
+    buffers: Sequence[Buffer] | None = None
+    stream: AsyncGenerator[Buffer, None] | None = None
+    read: Callable[[int, int], AsyncIterator[Buffer]] | None = None
+    prepare: Callable[[Sequence[tuple[int, int]]], Awaitable[None]] | None = None
+    length: int | None = None
+    mtime_ns: int = 0
+    filename: str | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+class Reads:
+    """The reading endpoints' service.
+
+    Parameters
+    ----------
+    library, reader, slices, gatherer
+        From path to file, to stored parts, to windows, to single items.
+    """
+
+    def __init__(
+        self, library: Library, reader: BlockReader, slices: SliceReader, gatherer: Gatherer, workers: Workers
+    ) -> None:
+        self._library = library
+        self._reader = reader
+        self._slices = slices
+        self._gatherer = gatherer
+        self._workers = workers
+
+    async def fetch(self, path: DatasetPath, query: FetchQuery, caller: Caller) -> Reply:
+        """Answer ``/api/fetch``: a window as a frame or as stored chunks, or the whole stored file."""
+        if query.filter is not None:
+            raise BadRequest("filter is not supported", hint="read the rows and select there")
+        if query.indices is not None:
+            if query.slice_ is not None:
+                raise BadRequest("slice_ and indices exclude one another")
+            return await self._gathered(await self._library.open(path), query, caller)
+        return await self._window(await self._library.open(path), query, caller)
+
+    async def download(self, path: DatasetPath, caller: Caller) -> Reply:
+        """Answer ``/api/download``: a whole file as it was published."""
+        plain = await self._library.open_plain(path)
+        if plain is not None and not caller.frames:
+            frame, entry = plain
+            return self._plain_local(path, frame, entry)
+        return await self._downloaded(await self._library.open(path), caller)
+
+    async def chunk(self, path: DatasetPath, nchunk: int) -> Reply:
+        """Answer ``/api/chunk``: one stored chunk."""
+        return await self._stored_chunk(await self._library.open(path), nchunk)
+
+    async def renew(self, path: DatasetPath) -> None:
+        """Take up the new generation of a file that changed while it was read."""
+        await self._library.renew(path)
+
+    async def _window(self, file: OpenedFile, query: FetchQuery, caller: Caller) -> Reply:
+        asked = NDSlice.parse(query.slice_)
+        array = file.skeleton.meta
+        if query.field is not None:
+            result_dtype(file.skeleton.array, query.field)
+        if asked.is_whole and query.field is None:
+            return self._whole(file, suffix=".b2" if isinstance(file.entry.info, FileInfo) else "")
+        window = asked.bind(file.skeleton.array.shape)
+        if array is not None and query.field is None and window.covers(array.shape):
+            return self._whole(file)
+        selection = Selection(window, query.field, caller.local)
+        etag = f"{file.entry.etag}-{str(asked).replace(',', ';')}"
+        if query.field is not None:
+            etag = _combined(file.entry.etag, query)
+        freshness = self._library.freshness(file.path)
+        if caller.stored and self._slices.prefers_stored(file, selection):
+            nrecords, stream = await self._slices.stored(file, window)
+            return Reply(
+                etag=f"{etag}-chunks", freshness=freshness, media=wire.EXTENTS, stream=await primed(stream),
+                mtime_ns=file.entry.mtime_ns, headers=_stored_headers(file, window, nrecords),
+            )  # fmt: skip
+        answer = await self._slices.frame(file, selection)
+        return Reply(
+            etag=etag, freshness=freshness, buffers=answer.buffers, stream=answer.stream,
+            length=answer.length, mtime_ns=file.entry.mtime_ns,
+        )  # fmt: skip
+
+    async def _gathered(self, file: OpenedFile, query: FetchQuery, caller: Caller) -> Reply:
+        indices = parse_indices(query.indices or "", file.skeleton.array.shape)
+        if query.field is not None:
+            result_dtype(file.skeleton.array, query.field)
+        frame = await self._gatherer.frame(file, indices, query.field, local=caller.local)
+        return Reply(
+            etag=_combined(file.entry.etag, query), freshness=self._library.freshness(file.path),
+            buffers=frame, length=sum(map(len, frame)), mtime_ns=file.entry.mtime_ns,
+        )  # fmt: skip
+
+    def _whole(self, file: OpenedFile, suffix: str = "", headers: dict[str, str] | None = None) -> Reply:
+        name = file.path.name + suffix
+        return Reply(
+            etag=file.entry.etag,
+            freshness=self._library.freshness(file.path),
+            read=lambda start, stop: self._reader.spans(file, start, stop),
+            prepare=lambda ranges: self._reader.prefetch(file, ranges),
+            length=file.skeleton.size,
+            mtime_ns=file.entry.mtime_ns,
+            filename=name,
+            headers=headers or {},
+        )
+
+    async def _downloaded(self, file: OpenedFile, caller: Caller) -> Reply:
+        if not isinstance(file.entry.info, FileInfo):
+            return self._whole(file)
+        if caller.frames:
+            return self._whole(file, headers={"Content-Encoding": "blosc2", "Vary": "Accept-Encoding"})
+        return Reply(
+            etag=f"{file.entry.etag}-plain",
+            freshness=self._library.freshness(file.path),
+            media=guess_media(file.path.name),
+            read=lambda start, stop: self._plain(file, start, stop),
+            length=file.skeleton.nbytes,
+            mtime_ns=file.entry.mtime_ns,
+            filename=file.path.name,
+            headers={"Vary": "Accept-Encoding"},
+        )
+
+    async def _plain(self, file: OpenedFile, start: int, stop: int) -> AsyncIterator[Buffer]:
+        """Yield the bytes of a plain file from its frame, in steps that follow its chunks."""
+        step = max(1, min(file.skeleton.chunksize, PLAIN_BYTES))
+        at = start
+        while at < stop:
+            end = min(stop, (at // step + 1) * step)
+            items = await self._slices.array(file, Window((Axis(at, end),)))
+            yield items.tobytes()
+            at = end
+
+    def _plain_local(self, path: DatasetPath, stored: StoredFrame, entry: Entry) -> Reply:
+        async def read(start: int, stop: int) -> AsyncIterator[Buffer]:
+            try:
+                at = start
+                while at < stop:
+                    n = min(PLAIN_BYTES, stop - at)
+                    yield await self._workers.run(Lane.DISK, stored.read, at, n)
+                    at += n
+            finally:
+                stored.close()
+
+        return Reply(
+            etag=f"{entry.etag}-plain", freshness=self._library.freshness(path), media=guess_media(path.name),
+            read=read, length=stored.size, mtime_ns=entry.mtime_ns,
+            filename=path.name, headers={"Vary": "Accept-Encoding"},
+        )  # fmt: skip
+
+    async def _stored_chunk(self, file: OpenedFile, nchunk: int) -> Reply:
+        skeleton = file.skeleton
+        if not 0 <= nchunk < skeleton.nchunks:
+            raise BadRequest(f"chunk {nchunk} is out of range: {file.path} has {skeleton.nchunks} chunks")
+        if skeleton.special(nchunk):
+            data = special_chunk(skeleton, nchunk)
+        else:
+            start, stop = int(skeleton.offsets[nchunk]), int(skeleton.stops[nchunk])
+            stored = b"".join([bytes(part) async for part in self._reader.spans(file, start, stop)])
+            data = stored[: int.from_bytes(stored[12:16], "little")]
+            if len(data) >= CHUNK_HEADER and stored[31] >> 4 & 7 == SPECIAL_UNINIT:
+                data = data[:31] + bytes([1 << 4])
+        return Reply(
+            etag=f"{file.entry.etag}-{nchunk}", freshness=self._library.freshness(file.path),
+            buffers=[data], length=len(data), mtime_ns=file.entry.mtime_ns,
+        )  # fmt: skip
+
+
+async def primed(stream: AsyncGenerator[Buffer, None]) -> AsyncGenerator[Buffer, None]:
+    """Wait for the first part of a stream, so that what fails at once can still be told with a status."""
+    try:
+        first = await anext(stream)
+    except StopAsyncIteration:
+        return _nothing()
+    return _continued(first, stream)
+
+
+async def _nothing() -> AsyncGenerator[Buffer, None]:
+    parts: tuple[Buffer, ...] = ()
+    for part in parts:
+        yield part
+
+
+async def _continued(first: Buffer, rest: AsyncGenerator[Buffer, None]) -> AsyncGenerator[Buffer, None]:
+    try:
+        yield first
+        async for part in rest:
+            yield part
+    finally:
+        await rest.aclose()
+
+
+def guess_media(name: str) -> str:
+    """Guess the media type of a plain file by its name."""
+    import mimetypes  # noqa: PLC0415 (reads tables; not needed by most services)
+
+    media, encoding = mimetypes.guess_type(name)
+    return wire.BINARY if media is None or encoding is not None else media
+
+
+def _combined(etag: str, query: FetchQuery) -> str:
+    text = repr((query.slice_, query.indices, query.field))
+    return f"{etag}-{hashlib.blake2b(text.encode(), digest_size=8).hexdigest()}"
+
+
+def _stored_headers(file: OpenedFile, window: Window, nrecords: int) -> dict[str, str]:
+    """Describe what is needed to decode stored chunks, so that the answer stands alone."""
+    meta = file.skeleton.meta
+    if meta is None:
+        raise BadRequest(f"{file.path} is not an array")
+    described = {
+        "shape": meta.shape,
+        "chunks": meta.chunks,
+        "blocks": meta.blocks,
+        "dtype": str(meta.dtype),
+        "window": [(a.start, a.stop, a.step, a.drop) for a in window.axes],
+    }
+    return {
+        "Caterva2-Records": str(nrecords),
+        "Caterva2-Array": wire.to_json(described).decode(),
+        "Vary": "Accept",
+    }

@@ -1,0 +1,312 @@
+"""A published root, as a subscriber sees it: its publisher, its catalog, and how current both are."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from caterva2.client.peer import Peer
+from caterva2.client.relay import Relay
+from caterva2.compute.extents import Record
+from caterva2.errors import (
+    ConnectFailed,
+    DatasetNotFound,
+    Overloaded,
+    PublisherUnavailable,
+    ServiceError,
+    TransportError,
+)
+from caterva2.model.datasets import Entry
+from caterva2.model.events import DatasetChanged, DatasetRemoved, Envelope, Event, Resync
+from caterva2.model.requests import BlocksRequest
+from caterva2.model.roots import Freshness, RootInfo, RootStatus
+from caterva2.runtime.hub import Hub
+from caterva2.runtime.workers import Lane, Workers
+from caterva2.storage.state import Catalog
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+PAGE = 2000
+REQUESTS_AT_ONCE = 12
+SYNC_WAIT_S = 4.0
+"""How long a request waits for a first listing; clients give up after 5 s."""
+MANY = 1000
+"""Changes above this number become one `Resync`."""
+
+
+class RemoteRoot:
+    """One published root.
+
+    Parameters
+    ----------
+    name, http
+        The root, and the address of its publisher.
+    catalog
+        Where its files are remembered.
+    hub
+        Where its events are told, after they were applied.
+    changed
+        Called with the path (None: any path) of a file whose old generation is void.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        http: str,
+        *,
+        secret: str | None,
+        catalog: Catalog,
+        hub: Hub,
+        workers: Workers,
+        changed: Callable[[str, str | None], None],
+    ) -> None:
+        self.name = name
+        self.http = http
+        self.status: RootStatus | None = None
+        self.subscribed = False
+        self.error: str | None = None
+        self._secret = secret
+        self._catalog = catalog
+        self._hub = hub
+        self._workers = workers
+        self._changed = changed
+        self._peer = Peer(http, secret=secret, max_connections=REQUESTS_AT_ONCE + 2)
+        self._slots = asyncio.Semaphore(REQUESTS_AT_ONCE)
+        self._linked = False
+        self._synced_at: float | None = None
+        self._ready = asyncio.Event()
+        self._settled = asyncio.Event()
+        self._lock = asyncio.Lock()
+        self._relay: Relay | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    # life
+
+    def start(self, *, synced_at: float | None) -> None:
+        """Begin to follow the publisher.
+
+        Parameters
+        ----------
+        synced_at
+            When the catalog was last known to be current, seconds since 1970; None if never.
+        """
+        self.subscribed = True
+        self._synced_at = synced_at
+        if synced_at is not None:
+            self._ready.set()
+        if self._task is None:
+            self._relay = Relay(
+                self.http, secret=self._secret, opened=self._opened, received=self._received, lost=self._lost
+            )
+            self._task = asyncio.create_task(self._relay.run(), name=f"follow {self.name}")
+
+    async def stop(self) -> None:
+        """Stop following; safe to call twice."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+        await self._remember()
+        self._peer.close()
+
+    async def move(self, http: str) -> None:
+        """Follow another address: the publisher has moved."""
+        if http == self.http:
+            return
+        following = self._task is not None
+        await self.stop()
+        self.http = http
+        self._linked = False
+        self._peer = Peer(http, secret=self._secret, max_connections=REQUESTS_AT_ONCE + 2)
+        if following:
+            self.start(synced_at=self._synced_at)
+
+    def poke(self) -> None:
+        """Try to reach the publisher now, if it was away."""
+        if self._relay is not None:
+            self._relay.poke()
+
+    # what is known
+
+    @property
+    def freshness(self) -> Freshness:
+        """How current the catalog and the cached data are."""
+        if self._linked and self._ready.is_set():
+            return Freshness(fresh=True)
+        age = time.time() - self._synced_at if self._synced_at is not None else 0.0
+        return Freshness(fresh=False, age_s=max(0.0, age))
+
+    def describe(self) -> RootInfo:
+        """Return the root as ``/api/roots`` shows it."""
+        return RootInfo(
+            name=self.name,
+            http=self.http,
+            subscribed=True if self.subscribed else None,
+            status=RootStatus.ONLINE if self._linked else self.status,
+            freshness=str(self.freshness) if self.subscribed else None,
+            error=self.error if self.subscribed and not self._linked else None,
+        )
+
+    async def wait_ready(self, timeout_s: float = SYNC_WAIT_S) -> None:
+        """Wait until the files of the root are known.
+
+        Raises
+        ------
+        PublisherUnavailable
+            They never were, and the publisher does not answer.
+        Overloaded
+            They are still being listed.
+        """
+        if self._ready.is_set():
+            return
+        waits = [asyncio.create_task(event.wait()) for event in (self._ready, self._settled)]
+        try:
+            await asyncio.wait(waits, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+        if self._ready.is_set():
+            return
+        if self.error is not None:
+            raise PublisherUnavailable(
+                f"the publisher of {self.name} at {self.http} does not answer, and nothing of it was kept: {self.error}",
+                hint="try again when it is back",
+            )
+        raise Overloaded(
+            f"the files of {self.name} are still being listed", hint="try again soon", retry_after_s=2
+        )
+
+    # reading
+
+    async def describe_file(self, path: str) -> Entry:
+        """Ask the publisher for the complete description of a file, and remember it."""
+        try:
+            entry = await self._call(lambda: self._peer.describe(path))
+        except DatasetNotFound:
+            await self.apply(DatasetRemoved(root=self.name, path=path))
+            raise
+        await self.apply(DatasetChanged(root=self.name, entry=entry))
+        await self._workers.run(Lane.DISK, self._catalog.upsert, self.name, [entry])
+        return entry
+
+    async def blocks(self, entry: Entry, request: BlocksRequest, keep: Callable[[Record], object]) -> int:
+        """Ask the publisher for parts of a stored frame; `keep` is called in another thread.
+
+        Returns
+        -------
+        int
+            Bytes of the answer.
+
+        Raises
+        ------
+        PublisherUnavailable
+            It does not answer.
+        DatasetChanged
+            The file is no longer of this generation.
+        """
+        return await self._call(lambda: self._peer.blocks(entry.path, entry.etag, request, keep))
+
+    async def _call(self, fn: Callable[[], T]) -> T:
+        async with self._slots:
+            try:
+                return await self._workers.run(Lane.NET, fn)
+            except (TransportError, ServiceError) as exc:
+                if isinstance(exc, ConnectFailed):
+                    self.error = exc.message
+                raise PublisherUnavailable(
+                    f"what was asked for is not in the cache, and the publisher of {self.name} "
+                    f"at {self.http} does not answer: {exc.message}",
+                    hint="try again when it is back",
+                    root=self.name,
+                ) from exc
+
+    # following
+
+    async def _opened(self) -> None:
+        await self._sync()
+        if not self._linked:
+            logger.info("connected to the publisher of %s at %s", self.name, self.http)
+        self._linked = True
+        self.error = None
+        await self._remember()
+
+    def _lost(self, reason: str) -> None:
+        if self._linked:
+            logger.warning("lost the publisher of %s at %s: %s", self.name, self.http, reason)
+            self._synced_at = time.time()
+        self._linked = False
+        self.error = reason
+        self._settled.set()
+
+    async def _received(self, envelope: Envelope) -> None:
+        if isinstance(envelope.event, Resync):
+            await self._sync()
+        else:
+            await self.apply(envelope.event)
+
+    async def _remember(self) -> None:
+        if self._linked:
+            self._synced_at = time.time()
+        if self._synced_at is not None:
+            await self._workers.run(
+                Lane.DISK, self._catalog.set_root_state, self.name,
+                http=self.http, synced_at=repr(self._synced_at),
+            )  # fmt: skip
+
+    async def apply(self, event: Event) -> None:
+        """Apply an event of this root, once: what is known already is not told again."""
+        async with self._lock:
+            await self._apply(event)
+
+    async def _apply(self, event: Event) -> None:
+        if isinstance(event, DatasetChanged):
+            known = await self._workers.run(Lane.DISK, self._catalog.get, self.name, event.entry.path)
+            if known is not None and known.etag == event.entry.etag:
+                return
+            self._changed(self.name, event.entry.path)
+            await self._workers.run(Lane.DISK, self._catalog.upsert, self.name, [event.entry])
+        elif isinstance(event, DatasetRemoved):
+            known = await self._workers.run(Lane.DISK, self._catalog.get, self.name, event.path)
+            if known is None:
+                return
+            self._changed(self.name, event.path)
+            await self._workers.run(Lane.DISK, self._catalog.remove, self.name, [event.path])
+        else:
+            return
+        self._hub.publish(event)
+
+    async def _sync(self) -> None:
+        """Make the catalog equal to the publisher's, page by page."""
+        async with self._lock:
+            known = await self._workers.run(Lane.DISK, lambda: dict(self._catalog.etags(self.name)))
+            generation = await self._workers.run(Lane.DISK, self._catalog.begin_replace, self.name)
+            events: list[Event] = []
+            nchanges = 0
+            after: str | None = None
+            while True:
+                at = after
+                page = await self._workers.run(Lane.NET, self._peer.catalog_page, at, PAGE)
+                changed = [e for e in page.entries if known.pop(e.path, None) != e.etag]
+                for entry in changed:
+                    self._changed(self.name, entry.path)
+                await self._workers.run(Lane.DISK, self._catalog.upsert, self.name, page.entries)
+                nchanges += len(changed)
+                if nchanges <= MANY:
+                    events.extend(DatasetChanged(root=self.name, entry=entry) for entry in changed)
+                after = page.next
+                if after is None:
+                    break
+            await self._workers.run(Lane.DISK, self._catalog.end_replace, self.name, generation)
+            for path in known:
+                self._changed(self.name, path)
+            if nchanges + len(known) > MANY or not self._ready.is_set():
+                events = [Resync(root=self.name)]
+            else:
+                events.extend(DatasetRemoved(root=self.name, path=path) for path in known)
+            self._ready.set()
+        for event in events:
+            self._hub.publish(event)

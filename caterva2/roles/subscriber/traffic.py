@@ -1,0 +1,36 @@
+"""Counters of the data plane: what came from the cache, what from publishers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass
+class Traffic:
+    """Bytes of stored data, compressed, since the start.
+
+    Attributes
+    ----------
+    cached_bytes
+        Served from the cache.
+    fetched_bytes
+        Received from publishers.
+    fetches
+        Requests to publishers.
+    event_lag_s
+        Seconds from the emission of the last event to its arrival here.
+    """
+
+    cached_bytes: int = 0
+    fetched_bytes: int = 0
+    fetches: int = 0
+    event_lag_s: float = 0.0
+
+    def served(self, nbytes: int) -> None:
+        """Count bytes that were in the cache."""
+        self.cached_bytes += nbytes
+
+    def fetched(self, nbytes: int) -> None:
+        """Count an answer of a publisher."""
+        self.fetched_bytes += nbytes
+        self.fetches += 1
