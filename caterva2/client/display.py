@@ -5,12 +5,14 @@ from __future__ import annotations
 import html
 import itertools
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from caterva2.errors import Caterva2Error
 from caterva2.model.slicing import Axis, Window
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
     from caterva2.client.description import Description
     from caterva2.client.reading import Reader
     from caterva2.model.paths import DatasetPath
@@ -106,6 +108,53 @@ def array_text(reader: Reader, described: Description, window: Window) -> str:
     shown = corners.reshape([min(n, 2 * EDGE + 1) for n in window.shape])
     with np.printoptions(threshold=0, edgeitems=EDGE):
         return str(shown)
+
+
+def json_values(data: Any) -> dict[str, Any]:  # noqa: ANN401  (array, scalar or bytes)
+    """Return data as JSON can say them.
+
+    Arrays become ``shape``, ``dtype`` and nested lists in ``data``; complex numbers pairs, what is
+    not finite ``null`` (NaN) or text, fields of structured arrays lists by name. Bytes become
+    ``text`` if they are UTF-8, else ``base64``.
+    """
+    if isinstance(data, bytes):
+        try:
+            return {"nbytes": len(data), "text": data.decode("utf-8")}
+        except UnicodeDecodeError:
+            import base64
+
+            return {"nbytes": len(data), "base64": base64.b64encode(data).decode("ascii")}
+    import numpy as np
+
+    array = np.asarray(data)
+    return {"shape": list(array.shape), "dtype": str(array.dtype), "data": _plain(array)}
+
+
+def _plain(array: npt.NDArray[Any]) -> Any:  # noqa: ANN401
+    import numpy as np
+
+    if array.dtype.names:
+        return {name: _plain(array[name]) for name in array.dtype.names}
+    kind = array.dtype.kind
+    if kind == "c":
+        return _plain(np.stack([array.real, array.imag], axis=-1))
+    if kind == "f":
+        values = array.astype(np.float64)
+        if np.isfinite(values).all():
+            return values.tolist()
+        boxed = values.astype(object)
+        boxed[np.isnan(values)] = None
+        boxed[values == np.inf] = "Infinity"
+        boxed[values == -np.inf] = "-Infinity"
+        return boxed.tolist()
+    if kind == "S":
+        return np.char.decode(array, "utf-8", "replace").tolist()
+    if kind in "mM":
+        return array.astype(str).tolist()
+    if kind == "V":
+        flat = [bytes(item).hex() for item in array.reshape(-1)]
+        return np.array(flat, object).reshape(array.shape).tolist()
+    return array.tolist()
 
 
 def _corners(window: Window) -> list[tuple[Window, tuple[slice, ...]]]:

@@ -111,7 +111,7 @@ class EventStream:
                             yield envelope
                 finally:
                     connection.close()
-                    self._tell(False)
+                self._tell(False)
             await asyncio.sleep(delay_s(attempt))
             attempt += 1
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from caterva2.client import calls, transfers
 from caterva2.client.decode import as_result
-from caterva2.client.display import dataset_html, one_line
+from caterva2.client.display import array_text, dataset_html, one_line
 from caterva2.client.session import Session, UserAuth
 from caterva2.errors import BadSlice, DatasetChanged, NotADataset, NotFound
 from caterva2.model.paths import DatasetPath
@@ -317,6 +317,17 @@ class Dataset(File, ArrayAttributes):
             return self._read(NDSlice(), key)
         return self._read(NDSlice.from_key(key), None)
 
+    def preview(self, slice_: object = None) -> str:
+        """Return what NumPy prints for a slice; of a large one only the corners are read.
+
+        Parameters
+        ----------
+        slice_
+            As for `fetch`.
+        """
+        described = self.description
+        return array_text(self._session.reader, described, to_slice(slice_).bind(described.shape))
+
     def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> npt.NDArray[Any]:
         import numpy as np
 
@@ -434,6 +445,11 @@ class Directory:
         return transfers.download_tree(
             self._session.channel, self._path, self.file_list, target, progress=progress
         )
+
+    def targets(self, localpath: str | os.PathLike[str]) -> Iterator[tuple[File, Path]]:
+        """Yield the files below, and where each belongs if this is saved as `localpath`."""
+        for path, target in transfers.tree_targets(self._path, self.file_list, Path(localpath)):
+            yield File(path.relative, path.root, session=self._session), target
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {self._path}>"

@@ -1,0 +1,56 @@
+"""``cat2cli download``: a file, or all files of a directory, to the disk."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from caterva2.cli.commands.base import add_path
+
+if TYPE_CHECKING:
+    from caterva2.cli.commands.base import Context
+    from caterva2.client.tree import Directory, File
+
+NAME = "download"
+ALIASES = ()
+HELP = "Save a file, or all files of a root or directory. Interrupted downloads go on where they ended."
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what to save, and where."""
+    add_path(parser, "a file, directory or root")
+    parser.add_argument(
+        "localpath", metavar="LOCAL", nargs="?",
+        help="file or directory to save in (default: PATH, below the current directory)",
+    )  # fmt: skip
+
+
+def run(context: Context) -> None:
+    """Save the file or the directory."""
+    from caterva2.client.tree import File
+
+    found = context.client.get(context.args.path.rstrip("/"))
+    if isinstance(found, File):
+        saved = _save(context, found, context.args.localpath)
+        context.output.both(f"Dataset saved to {saved}", str(saved))
+        return
+    _save_directory(context, found)
+
+
+def _save(context: Context, file: File, localpath: str | Path | None) -> Path:
+    with context.output.progress(str(file.path)) as progress:
+        return file.download(localpath, progress=progress)
+
+
+def _save_directory(context: Context, directory: Directory) -> None:
+    target = Path(context.args.localpath or str(directory.path))
+    saved = []
+    for file, goal in directory.targets(target):
+        saved.append(str(_save(context, file, goal)))
+        if not context.output.as_json:
+            context.output.line(f"Dataset saved to {saved[-1]}")
+    if context.output.as_json:
+        context.output.document(saved)
+    elif not saved:
+        context.output.note(f"{directory} holds no files")

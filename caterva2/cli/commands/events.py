@@ -1,0 +1,106 @@
+"""``cat2cli events``: changes, as they happen."""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+from typing import TYPE_CHECKING
+
+from caterva2.cli.commands.base import add_path
+from caterva2.errors import TimedOut
+
+if TYPE_CHECKING:
+    from caterva2.cli.commands.base import Context
+    from caterva2.model.events import Envelope, Event
+
+NAME = "events"
+ALIASES = ()
+HELP = "Follow changes of files and roots, one line each; with --json one JSON document per line."
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what to follow, and for how long."""
+    add_path(parser, "only below this root, directory or file", optional=True)
+    parser.add_argument("--count", metavar="N", type=_positive, help="end after N events")
+    parser.add_argument(
+        "--timeout", metavar="SECONDS", type=_seconds,
+        help="end after so many seconds; with --count, fail if there were fewer",
+    )  # fmt: skip
+
+
+def run(context: Context) -> None:
+    """Follow the events."""
+    from caterva2.client.events import EventStream
+    from caterva2.model import wire
+
+    args, output = context.args, context.output
+    cookie = context.client.auth_cookie
+    stream = EventStream(
+        context.config.urlbase,
+        auth_cookie=cookie,
+        patient=False,
+        on_change=lambda stands: None if stands else output.note("the connection was lost; connecting again"),
+    )
+    seen = 0
+    for envelope in stream.follow(timeout_s=args.timeout):
+        if args.path is not None and not concerns(envelope.event, args.path.rstrip("/")):
+            continue
+        output.line(wire.to_json(envelope).decode() if output.as_json else describe(envelope))
+        output.flush()
+        seen += 1
+        if seen == args.count:
+            return
+    if args.count is not None:
+        raise TimedOut(f"waited {args.timeout:g} s for {args.count} events; {seen} came")
+
+
+def concerns(event: Event, path: str) -> bool:
+    """Tell whether an event is about a path or what is below it; lost events may always be."""
+    from caterva2.model.events import DatasetChanged, DatasetRemoved, RootChanged
+
+    if isinstance(event, DatasetChanged):
+        where = f"{event.root}/{event.entry.path}"
+    elif isinstance(event, DatasetRemoved):
+        where = f"{event.root}/{event.path}"
+    elif isinstance(event, RootChanged):
+        return event.root == path.partition("/")[0]
+    else:
+        return event.root is None or event.root == path.partition("/")[0]
+    return where == path or where.startswith(path + "/")
+
+
+def describe(envelope: Envelope) -> str:
+    """Return an event in a line for people."""
+    from caterva2.model.datasets import ArrayInfo, BrokenInfo
+    from caterva2.model.events import DatasetChanged, DatasetRemoved, RootChanged
+
+    event = envelope.event
+    at = datetime.datetime.fromtimestamp(envelope.at).astimezone()
+    if isinstance(event, DatasetChanged):
+        info = event.entry.info
+        what = f"changed  {event.root}/{event.entry.path}"
+        if isinstance(info, ArrayInfo):
+            what += f"  {info.shape} {info.dtype}"
+        elif isinstance(info, BrokenInfo):
+            what += f"  broken: {info.reason}"
+    elif isinstance(event, DatasetRemoved):
+        what = f"removed  {event.root}/{event.path}"
+    elif isinstance(event, RootChanged):
+        what = f"{event.status}  {event.root}  at {event.http}"
+    else:
+        what = f"missed events of {event.root or 'all roots'}: list again"
+    return f"{at:%H:%M:%S}  {what}"
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise ValueError(text)
+    return value
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0 < value < 1e9:
+        raise ValueError(text)
+    return value

@@ -1,0 +1,52 @@
+"""``cat2cli show``: data, as NumPy prints them."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from caterva2.cli.commands.base import add_path
+from caterva2.errors import NotADataset
+
+if TYPE_CHECKING:
+    from caterva2.cli.commands.base import Context
+
+NAME = "show"
+ALIASES = ()
+HELP = 'Show a dataset or a slice of it, such as "foo/ds.b2nd[0:10, 5]".'
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the path."""
+    add_path(parser, "a file, and a slice in brackets if not all of it; quote it for the shell")
+
+
+def run(context: Context) -> None:
+    """Show the data."""
+    from caterva2.client.display import json_values
+    from caterva2.client.tree import Dataset, File
+
+    path, text = split_slice(context.args.path)
+    found = context.client.get(path)
+    if not isinstance(found, File):
+        raise NotADataset(f"{path} is a directory", hint=f"cat2cli list {path} shows what is in it")
+    if isinstance(found, Dataset) and not context.output.as_json:
+        context.output.line(found.preview(text))
+        return
+    data = found.fetch(text)
+    if context.output.as_json:
+        context.output.document({"path": path, "slice": text, **json_values(data)})
+        return
+    try:
+        shown = data.decode("utf-8")
+    except UnicodeDecodeError:
+        shown = "Binary data"
+    context.output.line(shown)
+
+
+def split_slice(argument: str) -> tuple[str, str]:
+    """Split ``path[slice]``; the slice is empty if there is none."""
+    path, bracket, rest = argument.rpartition("[")
+    if not bracket or not rest.endswith("]"):
+        return argument, ""
+    return path, rest[:-1]
