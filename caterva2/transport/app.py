@@ -135,8 +135,7 @@ class Application(TornadoApplication):
     async def drain(self, timeout_s: float) -> int:
         """Say goodbye on websockets and wait for running requests; return how many still run.
 
-        From now on answers ask the client to close its connection. `give_up`
-        ends the waiting.
+        From now on answers ask the client to close its connection.
         """
         self.draining = True
         for socket in tuple(self.sockets):
@@ -147,10 +146,6 @@ class Application(TornadoApplication):
         impatience.cancel()
         self._abort_sockets()
         return self.context.metrics.requests.in_flight
-
-    def give_up(self) -> None:
-        """Make `drain` return at once."""
-        self._idle.set()
 
     def _look_if_idle(self) -> None:
         if self.context.metrics.requests.in_flight == 0 and not self.sockets:

@@ -1,4 +1,4 @@
-"""Bind addresses, serve an application, and end in an orderly way."""
+"""Bind addresses, serve an application, and end in an orderly way. Signals are the programs' matter."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ import contextlib
 import errno
 import logging
 import os
-import signal
+import resource
 import socket
 import stat
-from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from tornado.httpserver import HTTPServer
 
 from caterva2.errors import ConfigError
 
 if TYPE_CHECKING:
+    from tornado.iostream import IOStream
+
     from caterva2.config.units import Address
     from caterva2.transport.app import Application
 
@@ -44,12 +44,16 @@ class ServerOptions:
         A request body has to arrive within so long.
     drain_s
         Running requests may take so long when the server stops.
+    max_connections
+        Connections beyond so many are closed at once; None for half of the
+        files that the process may open, so that files can always be opened.
     """
 
     xheaders: bool = False
     idle_timeout_s: float = 300.0
     body_timeout_s: float = 120.0
     drain_s: float = 10.0
+    max_connections: int | None = None
 
 
 class Listening:
@@ -98,13 +102,6 @@ def bind(address: Address) -> Listening:
     return Listening(address.with_port(sockets[0].getsockname()[1]), sockets)
 
 
-def announce(path: Path, address: Address) -> None:
-    """Write the actual address to a file, whole or not at all."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    beside.write_text(f"{address}\n", encoding="utf-8")
-    beside.replace(path)
-
-
 class Server:
     """An application on its sockets, in the running event loop.
 
@@ -124,7 +121,7 @@ class Server:
         self._application = application
         self._listening = listening
         self._options = options or ServerOptions()
-        self._http: HTTPServer | None = None
+        self._http: _HTTPServer | None = None
         self._stopping: asyncio.Task[None] | None = None
 
     @property
@@ -142,7 +139,7 @@ class Server:
         if self._http is not None:
             return
         options = self._options
-        self._http = HTTPServer(
+        self._http = _HTTPServer(
             self._application,
             xheaders=options.xheaders,
             idle_connection_timeout=options.idle_timeout_s,
@@ -152,6 +149,7 @@ class Server:
             max_buffer_size=self._application.context.max_body_size + 1024**2,
             decompress_request=False,
         )
+        self._http.limit = options.max_connections or resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2
         self._http.add_sockets(self._listening.sockets)
 
     async def stop(self, drain_s: float | None = None) -> None:
@@ -167,10 +165,6 @@ class Server:
             self._stopping = asyncio.create_task(self._stop(limit), name="server: stop")
         await asyncio.shield(self._stopping)
 
-    def abort(self) -> None:
-        """Let no running request finish: makes a `stop` that waits end at once."""
-        self._application.give_up()
-
     async def _stop(self, drain_s: float) -> None:
         if self._http is None:
             self._listening.close()
@@ -184,44 +178,24 @@ class Server:
             await asyncio.wait_for(self._http.close_all_connections(), 2.0)
 
 
-async def serve(
-    application: Application,
-    listening: Listening,
-    *,
-    options: ServerOptions | None = None,
-    ready: Callable[[Address], None] | None = None,
-) -> None:
-    """Serve until SIGINT or SIGTERM, then drain; a second signal ends it at once.
+class _HTTPServer(HTTPServer):
+    """Tornado's server with a bound on its connections; without one it spins when no file is left."""
 
-    Parameters
-    ----------
-    ready
-        Called with the actual address once connections are accepted.
-    """
-    loop = asyncio.get_running_loop()
-    server = Server(application, listening, options=options)
-    stop = asyncio.Event()
+    limit: int
+    _nconnections = 0
 
-    def on_signal(number: signal.Signals) -> None:
-        if stop.is_set():
-            logger.warning("%s again: stop at once", number.name)
-            server.abort()
-        else:
-            logger.info("%s: stop", number.name)
-            stop.set()
+    def handle_stream(self, stream: IOStream, address: Any) -> None:  # noqa: ANN401 - as Tornado's
+        application = cast("Application", self.request_callback)
+        if self._nconnections + len(application.sockets) >= self.limit:
+            logger.warning("%d connections are open; another one is refused", self.limit)
+            stream.close()
+            return
+        self._nconnections += 1
+        super().handle_stream(stream, address)
 
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    for number in numbers:
-        loop.add_signal_handler(number, on_signal, number)
-    try:
-        server.start()
-        if ready is not None:
-            ready(server.address)
-        await stop.wait()
-    finally:
-        await server.stop()
-        for number in numbers:
-            loop.remove_signal_handler(number)
+    def on_close(self, server_conn: object) -> None:
+        self._nconnections -= 1
+        super().on_close(server_conn)
 
 
 def _bind_tcp(address: Address) -> list[socket.socket]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import signal
 import socket
 import stat
 
@@ -15,7 +14,7 @@ import pytest
 from caterva2.config.units import Address
 from caterva2.errors import ConfigError
 from caterva2.transport import logs
-from caterva2.transport.serve import Server, ServerOptions, announce, bind, serve
+from caterva2.transport.serve import Server, ServerOptions, bind
 from caterva2.transport.status import HealthHandler, MetricsHandler
 from tests.support.serving import LOOPBACK, Silent, application, connected, request, serving
 
@@ -118,13 +117,6 @@ def test_file_that_is_no_socket_is_left_alone(unix, tmp_path):
 def test_socket_path_that_is_too_long_is_one_clear_line(tmp_path):
     with pytest.raises(ConfigError, match="cannot listen on"):
         bind(Address(unix_path=str(tmp_path / ("x" * 120))))
-
-
-def test_announcement_is_written_whole(tmp_path):
-    announce(tmp_path / "address", Address("localhost", 8002))
-
-    assert [p.name for p in tmp_path.iterdir()] == ["address"]
-    assert (tmp_path / "address").read_text() == "localhost:8002\n"
 
 
 @pytest.mark.asyncio
@@ -233,25 +225,18 @@ async def test_request_that_does_not_end_is_cut_off(caplog):
 
 
 @pytest.mark.asyncio
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-async def test_signal_drains_and_a_second_one_ends_at_once(number):
-    events = waiting()
-    ready: asyncio.Future[Address] = asyncio.get_running_loop().create_future()
-    app = application(handlers={"fetch": Waiting}, service=events)
-    served = asyncio.create_task(serve(app, bind(LOOPBACK), ready=ready.set_result))
-    address = await ready
-    reader, writer = await asyncio.open_connection("127.0.0.1", address.port)
-    writer.write(request("/api/fetch/x"))
-    await events["begun"].wait()
-
-    os.kill(os.getpid(), number)
-    done, _ = await asyncio.wait([served], timeout=0.1)
-    assert not done
-    os.kill(os.getpid(), number)
-    await asyncio.wait_for(served, 5)
-
-    assert await reader.read() == b""
-    writer.close()
+async def test_connection_beyond_the_limit_is_refused_until_another_ends():
+    app = application()
+    async with serving(app, ServerOptions(max_connections=2)) as server:
+        async with connected(server) as first, connected(server) as second:
+            await first.send(request("/api/roots"))
+            await second.send(request("/api/roots"))
+            assert [(await first.answer())[0], (await second.answer())[0]] == [200, 200]
+            async with connected(server) as third:
+                assert await third.rest() == b""
+        while server._http._nconnections:  # noqa: ASYNC110 - there is no event to wait for
+            await asyncio.sleep(0)
+        assert (await asked(server, "/api/roots")).status_code == 200
 
 
 # What is counted and logged
