@@ -2,7 +2,7 @@
 
 A lane has its own threads and a bounded queue, so that a storm in one can not
 starve another. Threads and queue are our own because one hop is on the path
-of every request: see `benchmarks/bench_workers.py` for what it costs.
+of every request: `benchmarks/bench_foundation.py` shows what it costs.
 """
 
 from __future__ import annotations

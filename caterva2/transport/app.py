@@ -76,7 +76,7 @@ class Application(TornadoApplication):
     def find_handler(self, request: HTTPServerRequest, **kwargs: object) -> HTTPMessageDelegate:  # type: ignore[override]
         """Return what serves a request; called by Tornado when the header has arrived."""
         length = request.headers.get("Content-Length")
-        if length is not None and length.isdigit() and int(length) > self.context.max_body_size:
+        if length is not None and self._is_too_large(length):
             return TooLarge(self, request)
         path = _raw_path(request.path)
         address = self._exact.get(path[:-1] if path.endswith("/") else path)
@@ -146,6 +146,10 @@ class Application(TornadoApplication):
         impatience.cancel()
         self._abort_sockets()
         return self.context.metrics.requests.in_flight
+
+    def _is_too_large(self, length: str) -> bool:
+        # What is no number of a sane size is malformed; Tornado refuses it.
+        return length.isdecimal() and len(length) < 19 and int(length) > self.context.max_body_size
 
     def _look_if_idle(self) -> None:
         if self.context.metrics.requests.in_flight == 0 and not self.sockets:

@@ -168,6 +168,8 @@ class BaseHandler(AnsweringHandler, Generic[S]):
             self._abort()
             return
         error = _as_error(exc, status_code)
+        if isinstance(error, MethodNotAllowed) and not self.endpoint.allowed:
+            error = RouteNotFound("Not Found")
         self.clear()
         if isinstance(error, MethodNotAllowed):
             self.set_header("Allow", ", ".join(self.endpoint.allowed))

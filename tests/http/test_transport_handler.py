@@ -85,6 +85,17 @@ async def test_wrong_method_is_405_with_allow(method):
     assert json.loads(body)["detail"] == "Method Not Allowed"
 
 
+@pytest.mark.parametrize("method", ["DELETE", "BREW"])
+async def test_unknown_address_is_404_whatever_the_method(method):
+    assert (await ask(application(), "/api/nothing", method))[0] == 404
+
+
+async def test_bytes_that_should_have_been_encoded_are_read_as_utf8():
+    target = "/api/info/foo/é".encode().decode("latin-1")
+
+    assert json.loads((await ask(application(handlers={"info": PathHandler}), target))[2]) == "foo/é"
+
+
 async def test_usual_reason_phrases_are_on_the_status_line():
     async with serving(application()) as server, httpx.AsyncClient(base_url=server.url) as client:
         answer = await client.get("/nothing")
