@@ -112,3 +112,13 @@ class TestEveryService:
         assert status == 2
         assert log.startswith(f"{prog}: caterva2.toml: {role}.logleve: unknown key")
         assert log.count("\n") == 1
+
+
+class TestSubscriber:
+    def test_runs_without_a_broker(self, tmp_path):
+        with Daemon("subscriber", cwd=tmp_path) as subscriber:
+            roots = httpx.get(f"{subscriber.url}/api/roots").json()
+            status = subscriber.stop()
+
+        assert "@public" in roots
+        assert status == 0
