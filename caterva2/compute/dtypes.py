@@ -14,6 +14,7 @@ MAX_TEXT = 65_536
 MAX_ITEMSIZE = 1 << 27
 _SIMPLE = re.compile(
     r"[<>|=]?(?:[biufcSUVO][0-9]{0,9}|[mM]8?(?:\[[0-9]{0,6}[A-Za-z]{1,2}\])?|[?])|[a-z]{3,11}[0-9]{0,3}"
+    r"|(?:datetime|timedelta)64\[[0-9]{0,6}[A-Za-z]{1,2}\]"
 )
 _KINDS = frozenset("biufcSUmMV")
 
