@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from typing import Self
 from urllib.parse import quote, urlsplit
@@ -12,6 +13,7 @@ from caterva2.errors import BadRequest
 DEFAULT_URLBASE = "http://localhost:8002"
 
 _PORTS = {"http": 80, "https": 443}
+_HOST = re.compile(r"[\w.:-]+")
 _EXPECTED = f"expected an address such as {DEFAULT_URLBASE}"
 
 
@@ -69,7 +71,7 @@ class Urlbase:
             port = parts.port
         except ValueError as exc:
             raise BadRequest(f"{_EXPECTED}, found {text!r}") from exc
-        if parts.scheme not in _PORTS or not parts.hostname:
+        if parts.scheme not in _PORTS or not _HOST.fullmatch(parts.hostname or ""):
             raise BadRequest(f"{_EXPECTED}, found {text!r}")
         if parts.username is not None or parts.query or parts.fragment:
             raise BadRequest(f"{_EXPECTED}, found {text!r} with a user, query or fragment in it")

@@ -1,0 +1,89 @@
+"""A Tornado application that runs in a thread of its own, for clients that block."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from typing import Any, Self
+
+import tornado.httpserver
+import tornado.testing
+import tornado.web
+
+WAIT_S = 20.0
+
+
+class ServerThread:
+    """Serve on a free port of the loopback interface until the block ends.
+
+    Parameters
+    ----------
+    make_app
+        Called in the thread's event loop.
+    port
+        0 for a free one.
+    """
+
+    def __init__(self, make_app: Callable[[], tornado.web.Application], *, port: int = 0) -> None:
+        self._make_app = make_app
+        self._wanted_port = port
+        self._ready = threading.Event()
+        self._failure: BaseException | None = None
+        self._stop: asyncio.Event | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread = threading.Thread(target=self._run, name="test-server", daemon=True)
+        self.port = 0
+
+    @property
+    def urlbase(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        assert self._ready.wait(WAIT_S), "the server did not start"
+        if self._failure is not None:
+            raise self._failure
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        loop, stop = self._loop, self._stop
+        if self._thread.is_alive() and loop is not None and stop is not None:
+            loop.call_soon_threadsafe(stop.set)
+        self._thread.join(WAIT_S)
+        assert not self._thread.is_alive(), "the server did not stop"
+
+    def call(self, function: Callable[..., Any], *args: Any) -> Any:
+        """Call a function in the thread of the server and return its result."""
+        assert self._loop is not None
+        done: asyncio.Future[Any] = asyncio.run_coroutine_threadsafe(_call(function, *args), self._loop)  # type: ignore[assignment]
+        return done.result(WAIT_S)  # type: ignore[call-arg]
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._serve())
+        except BaseException as exc:
+            self._failure = exc
+            self._ready.set()
+
+    async def _serve(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._stop = asyncio.Event()
+        server = tornado.httpserver.HTTPServer(self._make_app())
+        if self._wanted_port:
+            server.listen(self._wanted_port, "127.0.0.1")
+            self.port = self._wanted_port
+        else:
+            sock, self.port = tornado.testing.bind_unused_port()
+            server.add_sockets([sock])
+        self._ready.set()
+        await self._stop.wait()
+        server.stop()
+        await server.close_all_connections()
+
+
+async def _call(function: Callable[..., Any], *args: Any) -> Any:
+    return function(*args)
