@@ -19,7 +19,7 @@ WORKERS ?= 2
 PYTEST_ARGS ?=
 DEMO_ARGS ?=
 
-.PHONY: help demo test lint format types layers docs bench clean
+.PHONY: help demo test lint format types layers docs openapi bench clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -47,6 +47,9 @@ layers: $(VENV)/.dev ## who may import whom
 docs: $(VENV)/.dev ## the documentation, in docs/_build/html; warnings are errors
 	$(BIN)/python -m sphinx -q -W --keep-going -b html docs docs/_build/html
 	@echo "docs/_build/html/index.html"
+
+openapi: $(VENV)/.dev ## docs/openapi.json, from the endpoint table
+	$(BIN)/python -m caterva2.model.openapi > docs/openapi.json
 
 bench: $(VENV)/.tests ## the benchmarks; figures go to the terminal
 	$(BIN)/python -m benchmarks

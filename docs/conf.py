@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(REPOSITORY), str(REPOSITORY / "jupyter_ext")]
+sys.path[:0] = [str(REPOSITORY), str(REPOSITORY / "jupyter_ext"), str(REPOSITORY / "docs" / "_ext")]
 
 from caterva2 import __version__  # noqa: E402 - the path is set above
 
@@ -20,9 +20,10 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.viewcode",
     "numpydoc",
+    "rest_reference",
 ]
 source_suffix = {".md": "markdown"}
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "_ext"]
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
 

@@ -1,0 +1,15 @@
+"""The checked-in API document is the one that the endpoint table gives."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from caterva2.model import openapi
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "openapi.json"
+
+
+def test_checked_in_document_is_fresh() -> None:
+    # `make openapi` writes it.
+    assert json.loads(DOCUMENT.read_text(encoding="utf-8")) == openapi.document()
