@@ -21,6 +21,12 @@ def taken():
         yield f"127.0.0.1:{sock.getsockname()[1]}"
 
 
+@pytest.fixture
+def closed():
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        return f"127.0.0.1:{sock.getsockname()[1]}"
+
+
 def failure(daemon):
     """Run a daemon that can not start; return its exit status and its last words."""
     with daemon:
@@ -112,6 +118,18 @@ class TestEveryService:
         assert status == 2
         assert log.startswith(f"{prog}: caterva2.toml: {role}.logleve: unknown key")
         assert log.count("\n") == 1
+
+
+class TestPublisher:
+    def test_says_that_no_broker_answers(self, tmp_path, closed):
+        (tmp_path / "data").mkdir()
+
+        status, log = failure(Daemon("publisher", "--broker", closed, "foo", cwd=tmp_path))
+
+        assert status == 1
+        last = log.splitlines()[-1]
+        assert last.startswith(f"cat2pub: cannot reach the broker at {closed}: Connection refused")
+        assert "Traceback" not in log
 
 
 class TestSubscriber:
