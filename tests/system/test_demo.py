@@ -12,7 +12,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import demo
+import make_example_root
 import pytest
+
+from tests.support.tutorial import play
 
 # Answers every GET with the roots that the runner waits for.
 HEALTHY = """
@@ -247,3 +250,20 @@ def test_directory_that_can_not_be_made_gives_exit_status_1(
 
     assert status == 1
     assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.slow
+def test_commands_that_it_prints_work(tmp_path: Path) -> None:
+    *_, subscriber = demo.services(demo.Ports(), tmp_path)
+    outputs = [
+        "@public (subscribed)\nbar\nfoo",
+        make_example_root.small_arrays()["dir1/ds-2d.b2nd"][0:3, 0:5],
+        make_example_root.elevation()[100:103, 200:206],
+    ]
+    commands = zip(demo.commands_to_try(subscriber), outputs, strict=True)
+    page = tmp_path / "page.md"
+    page.write_text("".join(f"```console\n$ {command}\n{output}\n```\n\n" for command, output in commands))
+    directory = tmp_path / "directory"
+    directory.mkdir()
+
+    play(page, directory, prelude=f"{sys.executable} {demo.__file__} --directory _demo")
