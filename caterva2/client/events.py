@@ -27,6 +27,7 @@ logger = logging.getLogger(__name__)
 
 CONNECT_TIMEOUT_S = 10.0
 PING_S = 20.0
+GOODBYE_S = 1.0
 MAX_MESSAGE_BYTES = 16 << 20
 FIRST_DELAY_S = 0.1
 LONGEST_DELAY_S = 15.0
@@ -100,6 +101,7 @@ class EventStream:
                 logger.debug("no events from %s: %s", self.urlbase, exc)
             else:
                 attempt = 0
+                gone = False
                 self._tell(True)
                 try:
                     if stood and self.since is None:
@@ -109,8 +111,9 @@ class EventStream:
                     async with contextlib.aclosing(self._read(connection)) as envelopes:
                         async for envelope in envelopes:
                             yield envelope
+                    gone = True
                 finally:
-                    connection.close()
+                    await _hang_up(connection, wait=not gone)
                 self._tell(False)
             await asyncio.sleep(delay_s(attempt))
             attempt += 1
@@ -214,6 +217,19 @@ def delay_s(attempt: int) -> float:
     """Return how long to wait before the next connection, in seconds; a little by chance."""
     longest = min(FIRST_DELAY_S * 2.0**attempt, LONGEST_DELAY_S)
     return longest * random.uniform(0.5, 1.0)  # noqa: S311
+
+
+async def _hang_up(connection: WebSocketClientConnection, *, wait: bool) -> None:
+    """Say goodbye, wait a moment for the answer, and close."""
+    connection.close()
+    if wait:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(GOODBYE_S):
+                while await connection.read_message() is not None:
+                    pass
+    stream = connection.protocol.stream if connection.protocol is not None else None
+    if stream is not None:
+        stream.close()
 
 
 async def _next(events: AsyncIterator[Envelope], timeout_s: float | None) -> Envelope:

@@ -71,12 +71,13 @@ class Urlbase:
             port = parts.port
         except ValueError as exc:
             raise BadRequest(f"{_EXPECTED}, found {text!r}") from exc
-        if parts.scheme not in _PORTS or not _HOST.fullmatch(parts.hostname or ""):
+        host = parts.hostname or ""
+        if parts.scheme not in _PORTS or not _HOST.fullmatch(host):
             raise BadRequest(f"{_EXPECTED}, found {text!r}")
         if parts.username is not None or parts.query or parts.fragment:
             raise BadRequest(f"{_EXPECTED}, found {text!r} with a user, query or fragment in it")
         prefix = quote(parts.path.rstrip("/"), safe="/@%:+,;=~")
-        return cls(parts.scheme, parts.hostname, port or _PORTS[parts.scheme], prefix)
+        return cls(parts.scheme, host, port or _PORTS[parts.scheme], prefix)
 
     @property
     def is_loopback(self) -> bool:

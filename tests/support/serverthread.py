@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any, Self
 
 import tornado.httpserver
+import tornado.netutil
 import tornado.testing
 import tornado.web
 
@@ -23,10 +24,15 @@ class ServerThread:
         Called in the thread's event loop.
     port
         0 for a free one.
+    unix_path
+        Serve on this socket instead.
     """
 
-    def __init__(self, make_app: Callable[[], tornado.web.Application], *, port: int = 0) -> None:
+    def __init__(
+        self, make_app: Callable[[], tornado.web.Application], *, port: int = 0, unix_path: str = ""
+    ) -> None:
         self._make_app = make_app
+        self._unix_path = unix_path
         self._wanted_port = port
         self._ready = threading.Event()
         self._failure: BaseException | None = None
@@ -73,7 +79,9 @@ class ServerThread:
         self._loop = asyncio.get_running_loop()
         self._stop = asyncio.Event()
         server = tornado.httpserver.HTTPServer(self._make_app())
-        if self._wanted_port:
+        if self._unix_path:
+            server.add_sockets([tornado.netutil.bind_unix_socket(self._unix_path)])
+        elif self._wanted_port:
             server.listen(self._wanted_port, "127.0.0.1")
             self.port = self._wanted_port
         else:

@@ -21,7 +21,8 @@ SHAPES = [(), (0,), (7,), (4, 0, 2), (30, 20)]
 KEYS = [
     (), slice(None), ..., 0, -1, slice(0, 0), slice(0, 5), slice(1, None, 2), slice(-2, None), slice(5, 2),
     (0, 1, 2), (0, 1), (..., 3), (slice(None), 3), (1, ..., slice(0, 10)), (slice(None, None, 2), ..., -1),
-    (slice(0, 2), slice(3, 30, 4), slice(10, 500)), np.int64(2), (np.uint8(1), slice(np.int32(3), np.int64(9))),
+    (slice(0, 2), slice(3, 30, 4), slice(10, 500)), np.int64(2),
+    (np.uint8(1), slice(np.int32(3), np.int64(9))),
 ]  # fmt: skip
 WRONG_KEYS = [
     3,
