@@ -188,8 +188,13 @@ def encode_record(units: Units, parts: Sequence[Buffer]) -> list[Buffer]:
         for length in units.lengths[first:end].tolist():
             digests.append(digest(view[at : at + length]))
             at += length
+    return [encode_head(units, digests), *parts]
+
+
+def encode_head(units: Units, digests: Sequence[int]) -> bytes:
+    """Return what a record begins with: everything but the bytes of its units."""
     kind = SKELETON if units.nchunk < 0 else CHUNK
-    header = b"".join(
+    return b"".join(
         (
             PREFIX.pack(kind, 0, 0, len(units.numbers), units.nchunk),
             units.numbers.astype("<u4").tobytes(),
@@ -198,7 +203,6 @@ def encode_record(units: Units, parts: Sequence[Buffer]) -> list[Buffer]:
             np.array(digests, "<u8").tobytes(),
         )
     )
-    return [header, *parts]
 
 
 def encode_special(nchunk: int, special: int) -> bytes:

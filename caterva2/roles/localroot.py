@@ -11,7 +11,7 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from caterva2.errors import (
     BadPath,
@@ -62,6 +62,13 @@ class OpenFile:
     def etag(self) -> str:
         """The generation."""
         return self.frame.etag
+
+
+class Page(NamedTuple):
+    """Entries in the order of their paths, and what to ask for the next ones; None at the end."""
+
+    entries: list[Entry]
+    next: str | None
 
 
 class LocalRoot:
@@ -148,13 +155,16 @@ class LocalRoot:
                 found = await self._workers.run(Lane.DISK, self._compare_some, part)
                 changes.changed.extend(found.changed)
                 changes.removed.extend(found.removed)
-            await self._take_up(changes, quiet=False)
+            # A directory and a file in it may both have been named.
+            once = _Changes(list(dict.fromkeys(changes.changed)), list(dict.fromkeys(changes.removed)))
+            await self._take_up(once, quiet=False)
 
-    async def announced(self) -> None:
-        """Remember that everything published in `hub` so far has reached those who must know it."""
-        if self._unannounced:
-            self._unannounced = False
-            await self._keep(**{_UNANNOUNCED: None})
+    async def announced(self, seq: int) -> None:
+        """Remember that the events of `hub` up to `seq` have reached those who must know, if that is all."""
+        async with self._looking:
+            if self._unannounced and self.hub.position.seq == seq:
+                self._unannounced = False
+                await self._keep(**{_UNANNOUNCED: None})
 
     async def _look_at_everything(self, *, quiet: bool) -> None:
         async with self._looking:
@@ -335,11 +345,11 @@ class LocalRoot:
             frame.close()
             raise
 
-    async def page(self, *, after: str | None, limit: int) -> list[Entry]:
+    async def page(self, *, after: str | None, limit: int) -> Page:
         """Return entries in the order of their paths: at most `limit`, fewer if they are large."""
         return await self._workers.run(Lane.DISK, self._page, after, limit)
 
-    def _page(self, after: str | None, limit: int) -> list[Entry]:
+    def _page(self, after: str | None, limit: int) -> Page:
         entries: list[Entry] = []
         size = 0
         while len(entries) < limit and size < PAGE_BYTES:
@@ -347,10 +357,10 @@ class LocalRoot:
             found = self._catalog.page(self.name, after=after, limit=step)
             entries.extend(found)
             if len(found) < step:
-                break
+                return Page(entries, None)
             after = found[-1].path
             size += len(wire.to_msgpack(found))
-        return entries
+        return Page(entries, after)
 
     async def names(self) -> list[str]:
         """Return the paths of all files, sorted."""

@@ -59,14 +59,16 @@ async def test_the_first_start_fills_the_catalog_and_says_list_again(tmp_path):
     source = MemorySource({"b.txt": b"b", "a.b2nd": array_frame(np.arange(3))})
     async with started(source, tmp_path) as (root, hub):
         assert await root.names() == ["a.b2nd", "b.txt"]
-        assert [entry.path for entry in await root.page(after=None, limit=10)] == ["a.b2nd", "b.txt"]
+        page = await root.page(after=None, limit=10)
+        assert [entry.path for entry in page.entries] == ["a.b2nd", "b.txt"]
+        assert page.next is None
         assert told(hub) == [Resync(root="foo")]
 
 
 async def test_what_changed_while_it_was_down_is_told_at_start(tmp_path):
     source = MemorySource({"same.txt": b"1", "gone.txt": b"2", "changed.txt": b"3"})
     async with started(source, tmp_path) as (root, _):
-        await root.announced()
+        await root.announced(root.hub.position.seq)
     source.remove("gone.txt")
     source.put("changed.txt", b"new")
     source.put("new.txt", b"4")
@@ -79,9 +81,21 @@ async def test_what_changed_while_it_was_down_is_told_at_start(tmp_path):
 async def test_what_was_not_announced_before_a_crash_is_told_again(tmp_path):
     source = MemorySource({"a.txt": b"1"})
     async with started(source, tmp_path) as (root, _):
-        await root.announced()
+        await root.announced(root.hub.position.seq)
         source.put("b.txt", b"2")
         await root.refresh(["b.txt"])
+
+    async with started(source, tmp_path) as (_, hub):
+        assert told(hub) == [Resync(root="foo")]
+
+
+async def test_only_the_last_event_counts_as_everything_announced(tmp_path):
+    source = MemorySource({"a.txt": b"1"})
+    async with started(source, tmp_path) as (root, hub):
+        seq = hub.position.seq
+        source.put("b.txt", b"2")
+        await root.refresh(["b.txt"])
+        await root.announced(seq)
 
     async with started(source, tmp_path) as (_, hub):
         assert told(hub) == [Resync(root="foo")]
@@ -90,7 +104,7 @@ async def test_what_was_not_announced_before_a_crash_is_told_again(tmp_path):
 async def test_nothing_new_tells_nothing(tmp_path):
     source = MemorySource({"a.txt": b"1"})
     async with started(source, tmp_path) as (root, _):
-        await root.announced()
+        await root.announced(root.hub.position.seq)
     async with started(source, tmp_path) as (root, hub):
         await root.refresh(["a.txt", "nothing.txt", "../x"])
         await root.refresh([])
@@ -124,6 +138,17 @@ async def test_refresh_of_a_directory_looks_at_all_below(tmp_path):
         assert names(told(hub)) == ["resync", "-d/a.txt", "+d/e/b.txt"]
 
 
+async def test_a_file_named_twice_is_told_once(tmp_path):
+    source = MemorySource({"d/gone.txt": b"1"})
+    async with started(source, tmp_path) as (root, hub):
+        source.put("d/a.txt", b"1")
+        source.remove("d/gone.txt")
+
+        await root.refresh(["d", "d/a.txt", "d/gone.txt"])
+
+        assert names(told(hub)) == ["resync", "-d/gone.txt", "+d/a.txt"]
+
+
 async def test_who_is_told_of_a_change_can_read_it(tmp_path):
     source = MemorySource({})
     async with started(source, tmp_path) as (root, hub):
@@ -153,7 +178,7 @@ async def test_too_many_changes_are_one_resync(tmp_path, monkeypatch):
 async def test_broken_files_are_told_as_such(tmp_path):
     source = MemorySource({"a.b2nd": b"junk"})
     async with started(source, tmp_path) as (root, _):
-        assert (await root.page(after=None, limit=1))[0].info.reason == "not a Blosc2 frame"
+        assert (await root.page(after=None, limit=1)).entries[0].info.reason == "not a Blosc2 frame"
 
 
 async def test_a_plain_file_is_materialised_once_for_all_who_ask(tmp_path):
@@ -169,7 +194,7 @@ async def test_a_plain_file_is_materialised_once_for_all_who_ask(tmp_path):
         assert made == ["a.bin"]
         assert all(entry == entries[0] for entry in entries)
         assert isinstance(entries[0].info, FileInfo)
-        assert (await root.page(after=None, limit=1))[0] == entries[0]
+        assert (await root.page(after=None, limit=1)).entries[0] == entries[0]
         assert told(hub) == [Resync(root="foo")]
 
 
@@ -178,8 +203,12 @@ async def test_pages_end_early_when_entries_are_large(tmp_path, monkeypatch):
     monkeypatch.setattr(localroot, "PAGE_STEP", 2)
     source = MemorySource({f"{i}.txt": b"" for i in range(5)})
     async with started(source, tmp_path) as (root, _):
-        assert [entry.path for entry in await root.page(after=None, limit=5)] == ["0.txt", "1.txt"]
-        assert [entry.path for entry in await root.page(after="1.txt", limit=1)] == ["2.txt"]
+        first = await root.page(after=None, limit=5)
+        second = await root.page(after=first.next, limit=1)
+
+        assert [entry.path for entry in first.entries] == ["0.txt", "1.txt"]
+        assert [entry.path for entry in second.entries] == ["2.txt"]
+        assert second.next == "2.txt"
 
 
 # opening
@@ -188,17 +217,17 @@ FRAME = array_frame(np.arange(100))
 
 
 async def test_an_open_file_can_be_read(tmp_path):
-    async with started(MemorySource({"a.b2nd": FRAME}), tmp_path) as (root, _):
-        async with root.open("a.b2nd") as file:
-            assert file.frame.read(0, file.frame.size) == FRAME
-            assert file.skeleton.meta.shape == (100,)
-            assert file.etag == (await root.entry("a.b2nd")).etag
+    source = MemorySource({"a.b2nd": FRAME})
+    async with started(source, tmp_path) as (root, _), root.open("a.b2nd") as file:
+        assert file.frame.read(0, file.frame.size) == FRAME
+        assert file.skeleton.meta.shape == (100,)
+        assert file.etag == (await root.entry("a.b2nd")).etag
 
 
 async def test_a_plain_file_is_opened_as_its_frame(tmp_path):
-    async with started(MemorySource({"a.txt": b"text"}), tmp_path) as (root, _):
-        async with root.open("a.txt") as file:
-            assert read_back(file.frame.read(0, file.frame.size)) == b"text"
+    source = MemorySource({"a.txt": b"text"})
+    async with started(source, tmp_path) as (root, _), root.open("a.txt") as file:
+        assert read_back(file.frame.read(0, file.frame.size)) == b"text"
 
 
 async def test_a_file_stays_open_for_the_next_who_asks(tmp_path):
@@ -268,9 +297,8 @@ async def test_files_with_large_indexes_do_not_stay_open_together(tmp_path):
 
 async def test_a_changed_file_does_not_stay_open(tmp_path):
     source = MemorySource({"a.b2nd": FRAME})
-    async with started(source, tmp_path) as (root, _):
-        async with root.open("a.b2nd"):
-            source.put("a.b2nd", array_frame(np.arange(7)))
-            await root.refresh(["a.b2nd"])
+    async with started(source, tmp_path) as (root, _), root.open("a.b2nd"):
+        source.put("a.b2nd", array_frame(np.arange(7)))
+        await root.refresh(["a.b2nd"])
 
-            assert len(root._opened._held) == 0
+        assert len(root._opened._held) == 0
