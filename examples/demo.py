@@ -174,7 +174,7 @@ def _require_free(service: Service) -> None:
             if probe.connect_ex((host, service.port)) == 0:
                 raise DemoError(
                     f"port {service.port}, which the {service.title} needs, is taken;"
-                    f" end the program that listens there, or choose other ports, see: make demo DEMO_ARGS=--help"
+                    f" end the program that listens there, or choose others: make demo DEMO_ARGS=--help"
                 )
 
 

@@ -22,7 +22,7 @@ def test_no_public_name_is_missing_from_all() -> None:
         if not name.startswith("_") and not isinstance(value, ModuleType | __future__._Feature)
     }
 
-    assert public <= set(caterva2.__all__)
+    assert public - {"TYPE_CHECKING"} <= set(caterva2.__all__)
 
 
 @pytest.mark.parametrize("name", caterva2.__all__)

@@ -253,7 +253,8 @@ def test_directory_that_can_not_be_made_gives_exit_status_1(
 
 
 @pytest.mark.slow
-def test_commands_that_it_prints_work(tmp_path: Path) -> None:
+def test_commands_that_it_prints_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     *_, subscriber = demo.services(demo.Ports(), tmp_path)
     outputs = [
         "@public (subscribed)\nbar\nfoo",
