@@ -10,9 +10,8 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import blosc2
 import numpy as np
@@ -26,8 +25,7 @@ TARGET_BLOCK = 256 << 10
 LZ4, ZSTD = 1, 5
 
 
-@dataclass(frozen=True, slots=True)
-class Geometry:
+class Geometry(NamedTuple):
     """How an answer is cut: lengths (ndim,) in items. Blocks are runs of a chunk in C order."""
 
     shape: tuple[int, ...]
@@ -228,6 +226,7 @@ def _b2nd(geometry: Geometry, dtype_text: str) -> bytes:
     return b"".join(parts)
 
 
+@lru_cache(maxsize=256)
 def dtype_to_text(dtype: np.dtype[Any]) -> str:
     """Return the text by which Blosc2 stores a dtype."""
     return str(dtype) if dtype.names else dtype.str

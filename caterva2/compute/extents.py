@@ -238,7 +238,10 @@ class Record:
         offsets = np.concatenate([first.offsets, second.offsets[new]])
         lengths = np.concatenate([first.lengths, second.lengths[new]])
         digests = np.concatenate([self.digests, other.digests[new]])
-        parts = [*self.parts(), *(part for part, keep in zip(other.parts(), new.tolist(), strict=True) if keep)]
+        parts = [
+            *self.parts(),
+            *(part for part, keep in zip(other.parts(), new.tolist(), strict=True) if keep),
+        ]
         order = np.argsort(offsets, kind="stable")
         payload = memoryview(b"".join(parts[i] for i in order.tolist()))
         units = Units(first.nchunk, numbers[order], offsets[order], lengths[order])
@@ -368,6 +371,11 @@ def read_piece(
     if special:
         return ChunkPiece(nchunk, None, b"", special=special)
     first, layout = head or read_layout(read, skeleton, nchunk)
+    if blocks is not None and len(blocks) == 1 and layout.nblocks:
+        block = blocks[0]
+        start, stop = int(layout.starts[block]), int(layout.stops[block])
+        data = read(int(skeleton.offsets[nchunk]) + start, stop - start)
+        return ChunkPiece(nchunk, layout, first, {block: data})
     if layout.nblocks == 0 or blocks is None or len(blocks) == layout.nblocks:
         payload = memoryview(read(int(skeleton.offsets[nchunk]), layout.cbytes))
         units = chunk_units(skeleton, nchunk, layout, None if layout.nblocks else ())

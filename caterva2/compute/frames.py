@@ -55,7 +55,7 @@ FILTERS = frozenset({0, 1, 2, 3, 4, 35, 36})
 SPECIAL_ZERO, SPECIAL_NAN, SPECIAL_VALUE, SPECIAL_UNINIT = 1, 2, 3, 4
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ArrayMeta:
     """The ``b2nd`` metalayer: lengths (ndim,) in items, and the dtype."""
 
@@ -64,15 +64,20 @@ class ArrayMeta:
     blocks: tuple[int, ...]
     dtype: np.dtype[Any]
 
-    @property
+    @cached_property
     def grid(self) -> tuple[int, ...]:
         """Chunks along each axis."""
         return tuple(-(-n // c) if c else 0 for n, c in zip(self.shape, self.chunks, strict=True))
 
-    @property
+    @cached_property
     def block_grid(self) -> tuple[int, ...]:
         """Blocks along each axis of a chunk."""
         return tuple(-(-c // b) if b else 0 for c, b in zip(self.chunks, self.blocks, strict=True))
+
+    @cached_property
+    def block_nbytes(self) -> int:
+        """Uncompressed bytes of a block."""
+        return math.prod(self.blocks) * self.dtype.itemsize
 
 
 @dataclass(frozen=True)

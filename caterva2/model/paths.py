@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import re
 from typing import Self
 from urllib.parse import quote, unquote_to_bytes
 
@@ -11,6 +13,8 @@ from caterva2.errors import BadPath
 
 AREAS = ("@personal", "@shared", "@public")
 """Writable trees kept by a subscriber; every other first part is a published root."""
+
+_FORBIDDEN = re.compile("[\x00-\x1f\x7f/\\\\\ud800-\udfff]")
 
 MAX_PATH_BYTES = 4096
 MAX_PART_BYTES = 255
@@ -61,7 +65,8 @@ class DatasetPath(msgspec.Struct, frozen=True, order=True):
     @classmethod
     def from_url(cls, text: str) -> Self:
         """Parse the percent-encoded path of a URL; the only place that decodes one."""
-        return cls.parse(decode_url_path(text))
+        root, parts = _from_url(text)
+        return cls(root, parts)
 
     @property
     def name(self) -> str:
@@ -123,14 +128,16 @@ def split_path(text: str) -> tuple[str, ...]:
     return parts
 
 
+@functools.lru_cache(maxsize=4096)
+def _from_url(text: str) -> tuple[str, tuple[str, ...]]:
+    root, *parts = split_path(decode_url_path(text))
+    return root, tuple(parts)
+
+
 def _check_part(part: str, text: str) -> None:
     if part in {"", ".", ".."}:
         raise BadPath(f"path {text!r} holds the part {part!r}")
-    if (
-        "\\" in part
-        or "/" in part
-        or any(ord(c) < 32 or ord(c) == 127 or 0xD800 <= ord(c) < 0xE000 for c in part)
-    ):
+    if _FORBIDDEN.search(part):
         raise BadPath(f"path {text!r} holds a character that is not allowed in a name")
     if len(part.encode("utf-8")) > MAX_PART_BYTES:
         raise BadPath(f"path {text!r} holds a name of more than {MAX_PART_BYTES} bytes")

@@ -18,7 +18,9 @@ import msgspec
 
 from caterva2.errors import BadSlice
 
-_INT = re.compile(r"[+-]?[0-9]{1,19}")
+_INT = r"\s*([+-]?[0-9]{1,19})\s*"
+_PART = rf"(?:{_INT}|\s*)"
+_SEGMENT = re.compile(rf"{_INT}|{_PART}:{_PART}(?::{_PART})?")
 MAX_AXES = 32
 
 Item: TypeAlias = int | slice | EllipsisType
@@ -223,20 +225,18 @@ class NDSlice(msgspec.Struct, frozen=True):
 
 
 def _parse_segment(segment: str, text: str) -> Item:
-    segment = segment.strip()
-    if segment == "...":
-        return Ellipsis
-    parts = [part.strip() for part in segment.split(":")]
-    if len(parts) > 3 or any(part and not _INT.fullmatch(part) for part in parts) or parts == [""]:
+    match = _SEGMENT.fullmatch(segment)
+    if match is None:
+        if segment.strip() == "...":
+            return Ellipsis
         raise BadSlice(
             f"slice {_short(text)} is malformed at {_short(segment)}",
             hint="write integers or start:stop:step, separated by commas, such as 0:10,5",
         )
-    numbers = [int(part) if part else None for part in parts]
-    if len(numbers) == 1:
-        assert numbers[0] is not None
-        return numbers[0]
-    return slice(*numbers)
+    index, start, stop, step = match.groups()
+    if index is not None:
+        return int(index)
+    return slice(int(start) if start else None, int(stop) if stop else None, int(step) if step else None)
 
 
 def _from_part(part: object) -> Item:

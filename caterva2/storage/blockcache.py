@@ -44,6 +44,7 @@ from caterva2.compute.extents import (
 )
 from caterva2.compute.frames import ChunkLayout, Skeleton, head_length, parse_chunk, skeleton_from_parts
 from caterva2.errors import BrokenDataset
+from caterva2.storage.pagecache import read_now
 
 logger = logging.getLogger(__name__)
 
@@ -167,12 +168,11 @@ class Mirror:
         self._touch(nchunk)
         if layout.nblocks == 0:
             return ChunkPiece(nchunk, layout, head[0], whole=head[0])
+        if blocks is not None and len(blocks) == 1:
+            return self._one_block(nchunk, blocks[0], head)
         row = self._row(nchunk)
         wanted = range(layout.nblocks) if blocks is None else blocks
-        if blocks is None or len(wanted) > 8:
-            if not row[np.fromiter(wanted, np.int64, len(wanted)) + 1].all():
-                return None
-        elif not all(row[b + 1] for b in wanted):
+        if not row[np.fromiter(wanted, np.int64, len(wanted)) + 1].all():
             return None
         try:
             piece = read_piece(self._read, skeleton, nchunk, blocks, head)
@@ -188,6 +188,35 @@ class Mirror:
                 self.id.path,
             )
             self._forget(nchunk, [b + 1 for b in damaged])
+            return None
+        return piece
+
+    def block_now(self, nchunk: int, block: int) -> ChunkPiece | None:
+        """Return a chunk with one of its blocks, verified, if that takes no waiting for the disk; else None."""
+        skeleton = self.skeleton
+        head = self._heads.get(nchunk)
+        if head is None or not head[1].nblocks:
+            return None
+        layout = head[1]
+        stored = read_now(self._table, self._row_offset(nchunk) + 8 * (block + 1), 8)
+        if stored is None:
+            return None
+        expected = int.from_bytes(stored, "little")
+        start, stop = int(layout.starts[block]), int(layout.stops[block])
+        data = read_now(self._data, int(skeleton.offsets[nchunk]) + start, stop - start) if expected else None
+        if data is None or digest(data) != expected:
+            return None
+        self._touch(nchunk)
+        return ChunkPiece(nchunk, layout, head[0], {block: data})
+
+    def _one_block(self, nchunk: int, block: int, head: tuple[bytes, ChunkLayout]) -> ChunkPiece | None:
+        stored = os.pread(self._table, 8, self._row_offset(nchunk) + 8 * (block + 1))
+        expected = int.from_bytes(stored, "little")
+        if not expected:
+            return None
+        piece = read_piece(self._read, self.skeleton, nchunk, [block], head)
+        if digest(piece.blocks[block]) != expected:
+            self._forget(nchunk, [block + 1])
             return None
         return piece
 

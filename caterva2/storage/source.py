@@ -46,6 +46,10 @@ class StoredFrame(Protocol):
         """Read exactly `length` bytes at `offset`."""
         ...
 
+    def read_now(self, offset: int, length: int) -> bytearray | bytes | None:
+        """Read as `read` if that takes no waiting; else, or if in doubt, return None."""
+        ...
+
     def close(self) -> None:
         """Release the file; safe to call twice."""
         ...

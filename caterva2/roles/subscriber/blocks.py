@@ -14,7 +14,6 @@ from caterva2.compute.extents import (
     Record,
     chunks_in_range,
     piece_from_record,
-    read_piece,
 )
 from caterva2.compute.frames import Buffer, Skeleton
 from caterva2.errors import CorruptChunk
@@ -332,7 +331,7 @@ def _special_piece(skeleton: Skeleton, nchunk: int) -> ChunkPiece | None:
 
 
 def _read_local(file: LocalFile, wants: Sequence[Want]) -> list[ChunkPiece]:
-    return [read_piece(file.frame.read, file.skeleton, want.nchunk, want.blocks) for want in wants]
+    return [file.piece(want.nchunk, want.blocks) for want in wants]
 
 
 def read_cached(mirror: Mirror, wants: Sequence[Want]) -> tuple[list[ChunkPiece | None], list[Want]]:

@@ -99,7 +99,8 @@ class Library:
         """How current an answer about `path` is."""
         if path.root in self._local:
             return FRESH
-        return next((r.freshness for r in self._network.roots() if r.name == path.root), FRESH)
+        root = self._network.root(path.root)
+        return FRESH if root is None else root.freshness
 
     # listings
 

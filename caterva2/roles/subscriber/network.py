@@ -87,6 +87,10 @@ class Network:
         """Return all known roots, by name."""
         return [self._roots[name] for name in sorted(self._roots)]
 
+    def root(self, name: str) -> RemoteRoot | None:
+        """Return a root if it is known."""
+        return self._roots.get(name)
+
     async def known(self, name: str) -> RemoteRoot:
         """Return a root; the broker is asked again if it is not known yet.
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
-from caterva2.compute.frames import Skeleton
+from caterva2.compute.extents import ChunkPiece, read_layout, read_piece
+from caterva2.compute.frames import ChunkLayout, Skeleton
 from caterva2.model.datasets import Entry
 from caterva2.model.paths import DatasetPath
 from caterva2.storage.blockcache import Mirror
@@ -13,6 +15,12 @@ from caterva2.storage.blockcache import Mirror
 if TYPE_CHECKING:
     from caterva2.roles.subscriber.remote import RemoteRoot
     from caterva2.storage.source import StoredFrame
+
+
+_serials = itertools.count()
+
+HEADS_KEPT = 4096
+"""Heads of chunks that an open file keeps in memory."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,6 +31,28 @@ class LocalFile:
     entry: Entry
     skeleton: Skeleton
     frame: StoredFrame
+    serial: int = field(default_factory=_serials.__next__)
+    heads: dict[int, tuple[bytes, ChunkLayout]] = field(default_factory=dict)
+
+    def piece(self, nchunk: int, blocks: list[int] | None) -> ChunkPiece:
+        """Read some blocks of a chunk (None: all). Blocking."""
+        head = self.heads.get(nchunk)
+        if head is None and not self.skeleton.special(nchunk):
+            raw, layout = read_layout(self.frame.read, self.skeleton, nchunk)
+            head = (raw[: layout.head_size], layout)
+            if len(self.heads) < HEADS_KEPT:
+                self.heads[nchunk] = head
+        return read_piece(self.frame.read, self.skeleton, nchunk, blocks, head)
+
+    def block_now(self, nchunk: int, block: int) -> ChunkPiece | None:
+        """Return a chunk with one of its blocks, if that takes no waiting for the disk; else None."""
+        head = self.heads.get(nchunk)
+        if head is None or not head[1].nblocks:
+            return None
+        layout = head[1]
+        start, stop = int(layout.starts[block]), int(layout.stops[block])
+        data = self.frame.read_now(int(self.skeleton.offsets[nchunk]) + start, stop - start)
+        return None if data is None else ChunkPiece(nchunk, layout, head[0], {block: data})
 
 
 @dataclass(eq=False)
@@ -40,7 +70,15 @@ class RemoteFile:
     skeleton: Skeleton
     root: RemoteRoot
     mirror: Mirror | None
-    failed: bool = field(default=False)
+    serial: int = field(default_factory=_serials.__next__)
+
+    def piece(self, nchunk: int, blocks: list[int] | None) -> ChunkPiece | None:
+        """Read some blocks of a chunk (None: all) from the cache; None if any is absent. Blocking."""
+        return None if self.mirror is None else self.mirror.piece(nchunk, blocks)
+
+    def block_now(self, nchunk: int, block: int) -> ChunkPiece | None:
+        """Return a chunk with one of its blocks, if that takes no waiting for the disk; else None."""
+        return None if self.mirror is None else self.mirror.block_now(nchunk, block)
 
 
 OpenedFile: TypeAlias = LocalFile | RemoteFile

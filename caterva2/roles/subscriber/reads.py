@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from caterva2.compute.frames import CHUNK_HEADER, SPECIAL_UNINIT, Buffer, special_chunk
 from caterva2.errors import BadRequest
@@ -23,10 +24,10 @@ from caterva2.runtime.workers import Lane, Workers
 from caterva2.storage.source import StoredFrame
 
 PLAIN_BYTES = 1 << 20
+_ETAG = str.maketrans({",": ";", " ": None, "\t": None, "\n": None})
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(NamedTuple):
     """What matters of who asks.
 
     Attributes
@@ -44,7 +45,7 @@ class Caller:
     frames: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Reply:
     """An answer with data. Exactly one of `buffers`, `stream` and `read` is there.
 
@@ -128,7 +129,7 @@ class Reads:
         if array is not None and query.field is None and window.covers(array.shape):
             return self._whole(file)
         selection = Selection(window, query.field, caller.local)
-        etag = f"{file.entry.etag}-{str(asked).replace(',', ';')}"
+        etag = f"{file.entry.etag}-{(query.slice_ or '').translate(_ETAG)}"
         if query.field is not None:
             etag = _combined(file.entry.etag, query)
         freshness = self._library.freshness(file.path)

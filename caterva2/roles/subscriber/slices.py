@@ -7,9 +7,8 @@ import itertools
 import math
 import os
 import tempfile
-from collections.abc import AsyncGenerator, Iterator, Sequence
-from dataclasses import dataclass
-from typing import IO, Any, cast
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from typing import IO, Any, NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -24,18 +23,24 @@ from caterva2.compute.codec import (
     frame_ends,
     raw_frame,
 )
-from caterva2.compute.extents import ChunkPiece, piece_record, read_piece
+from caterva2.compute.extents import ChunkPiece, piece_record
 from caterva2.compute.frames import ArrayMeta, Buffer
+from caterva2.compute.smallwindow import BlockCut, cut_window, decode_block, fill_small
 from caterva2.errors import BadRequest, ResponseTooLarge, ServiceError
 from caterva2.model.slicing import Axis, Window
 from caterva2.roles.subscriber.blocks import BlockReader, Want
-from caterva2.roles.subscriber.opened import LocalFile, OpenedFile
+from caterva2.roles.subscriber.decoded import DecodedBlocks
+from caterva2.roles.subscriber.opened import OpenedFile
 from caterva2.runtime.workers import Lane, Workers
 
 Array = npt.NDArray[Any]
 
 SMALL = 256 << 10
 """Stored blocks of at most so many uncompressed bytes are read and decoded in one step."""
+NOW_BLOCKS = 4
+NOW_BYTES = 128 << 10
+"""Windows of so many blocks, of so many uncompressed bytes, that are in memory are decoded without a lane:
+20 us for a block of 64 KiB, where handing over takes 50 us and more. See docs/performance.md."""
 ONE_PIECE = 4 << 20
 """Answers of at most so many bytes are put together in memory."""
 RAW_LIMIT = 64 << 10
@@ -45,8 +50,7 @@ MAX_ANSWER = 16 << 30
 COPY_BYTES = 1 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class Selection:
+class Selection(NamedTuple):
     """What is asked of a file: a window, and perhaps one field of its items.
 
     Attributes
@@ -60,8 +64,7 @@ class Selection:
     local: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """Body of an answer: buffers, or a stream of known length."""
 
     buffers: Sequence[Buffer] | None
@@ -84,6 +87,7 @@ class SliceReader:
         self._reader = reader
         self._workers = workers
         self._spool = spool
+        self._decoded = DecodedBlocks()
 
     # as a new frame
 
@@ -105,9 +109,15 @@ class SliceReader:
                 f"the window has {nbytes} bytes; at most {MAX_ANSWER} are sent at once",
                 hint="ask for it in parts",
             )
-        decoded = _decoded_nbytes(array, selection.window)
-        if decoded <= SMALL:
-            frame = await self._workers.run(Lane.DISK, _small_frame, file, selection)
+        cuts = cut_window(array, selection.window, max(1, SMALL // max(1, array.block_nbytes)))
+        if cuts is not None:
+            frame = self._quick_frame(file, selection, cuts)
+            if frame is None:
+                decoded = await self._workers.run(Lane.DISK, _decode_cached, file, cuts)
+                if decoded is not None:
+                    self._keep(file, cuts, decoded)
+                    out = fill_small(_taker(cuts, decoded), array, selection.window.full_shape, cuts)
+                    frame = None if out is None else whole_frame(out, selection, file)
             if frame is not None:
                 return Answer(frame, None, sum(map(len, frame)))
         if nbytes <= ONE_PIECE and selection.window.size * array.dtype.itemsize <= 4 * ONE_PIECE:
@@ -115,6 +125,29 @@ class SliceReader:
             frame = await self._workers.run(Lane.CPU, whole_frame, out, selection, file)
             return Answer(frame, None, sum(map(len, frame)))
         return await self._spooled(file, selection)
+
+    def _quick_frame(
+        self, file: OpenedFile, selection: Selection, cuts: Sequence[BlockCut]
+    ) -> list[Buffer] | None:
+        """Make a small frame from what is in memory: that is done sooner than it would be handed to a lane."""
+        array = file.skeleton.array
+        quick = len(cuts) <= NOW_BLOCKS and len(cuts) * array.block_nbytes <= NOW_BYTES
+
+        def read(nchunk: int, block: int) -> Array | None:
+            items = self._decoded.find(file, nchunk, block)
+            if items is None and quick:
+                piece = file.block_now(nchunk, block)
+                if piece is not None:
+                    items = decode_block(piece, block, array)
+                    self._decoded.keep(file, nchunk, block, items)
+            return items
+
+        out = fill_small(read, array, selection.window.full_shape, cuts)
+        return None if out is None else whole_frame(out, selection, file)
+
+    def _keep(self, file: OpenedFile, cuts: Sequence[BlockCut], decoded: Sequence[Array]) -> None:
+        for cut, items in zip(cuts, decoded, strict=True):
+            self._decoded.keep(file, cut.nchunk, cut.block, items)
 
     async def array(self, file: OpenedFile, window: Window) -> Array:
         """Return the items of a window, of ``window.full_shape``; for windows that fit in memory."""
@@ -277,23 +310,20 @@ def _encode_all(pieces: Sequence[ChunkPiece], file: OpenedFile) -> list[Buffer]:
     return [buffer for piece in pieces for buffer in piece_record(piece, file.skeleton)]
 
 
-def _small_frame(file: OpenedFile, selection: Selection) -> list[Buffer] | None:
-    """Read, decode and wrap a small window in one step; None if something of it is not here."""
-    array = file.skeleton.array
-    window = selection.window
-    out = np.empty(window.full_shape, array.dtype)
-    for nchunk, coords in window.chunks_touched(array.shape, array.chunks):
-        want = Want(nchunk, blocks_needed(array, window, coords))
-        if isinstance(file, LocalFile):
-            piece: ChunkPiece | None = read_piece(file.frame.read, file.skeleton, *want)
-        elif file.mirror is None:
-            return None
-        else:
-            piece = file.mirror.piece(*want)
+def _decode_cached(file: OpenedFile, cuts: Sequence[BlockCut]) -> list[Array] | None:
+    """Read and decode the blocks of a small window in one step; None if one is not here."""
+    decoded = []
+    for nchunk, block, _, _ in cuts:
+        piece = file.piece(nchunk, [block])
         if piece is None:
             return None
-        fill(out, piece, array, window, coords)
-    return whole_frame(out, selection, file)
+        decoded.append(decode_block(piece, block, file.skeleton.array))
+    return decoded
+
+
+def _taker(cuts: Sequence[BlockCut], decoded: Sequence[Array]) -> Callable[[int, int], Array | None]:
+    by_block = {(cut.nchunk, cut.block): items for cut, items in zip(cuts, decoded, strict=True)}
+    return lambda nchunk, block: by_block.get((nchunk, block))
 
 
 def whole_frame(out: Array, selection: Selection, file: OpenedFile) -> list[Buffer]:
@@ -303,11 +333,15 @@ def whole_frame(out: Array, selection: Selection, file: OpenedFile) -> list[Buff
     shape = selection.window.shape
     dtype = out.dtype
     plain = file.skeleton.meta is None
+    raw = out.nbytes <= RAW_LIMIT or selection.local
+    if raw and 0 < out.nbytes <= RAW_LIMIT and dtype.itemsize <= 255 and not plain:
+        return list(
+            raw_frame(out.tobytes(), Geometry(shape, shape, shape), dtype_to_text(dtype), dtype.itemsize)
+        )
     typesize = _typesize(dtype)
     geometry = Geometry(shape, shape, shape)
     data = out.reshape(-1).view(np.uint8).data if out.nbytes else b""
     text = dtype_to_text(dtype)
-    raw = out.nbytes <= RAW_LIMIT or selection.local
     if out.nbytes == 0 or (raw and fits_raw(out.nbytes) and dtype.itemsize <= 255):
         return list(raw_frame(data, None if plain else geometry, text, typesize))
     geometry = answer_geometry(shape, shape, dtype.itemsize) if not plain else geometry

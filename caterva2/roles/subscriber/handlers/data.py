@@ -48,9 +48,10 @@ class DataHandler(BaseHandler[Subscriber]):
         await self._send(await ask())
 
     async def _send(self, reply: Reply) -> None:
-        self.set_header("Caterva2-Freshness", str(reply.freshness))
+        headers = self._headers
+        headers["Caterva2-Freshness"] = str(reply.freshness)
         for name, value in reply.headers.items():
-            self.set_header(name, value)
+            headers[name] = value
         if reply.read is not None and reply.length is not None:
             await self._prepare(reply, reply.length)
             await self.send_ranges(
@@ -62,7 +63,7 @@ class DataHandler(BaseHandler[Subscriber]):
                 disposition=None if reply.filename is None else attachment(reply.filename),
             )
             return
-        self.set_header("Accept-Ranges", "none")
+        headers["Accept-Ranges"] = "none"
         if "Range" in self.request.headers:
             raise RangeNotSatisfiable("a computed answer has no byte ranges", hint="ask without Range")
         try:
