@@ -117,15 +117,22 @@ class Watcher:
         self.ready = asyncio.Event()
         """Set once changes are noticed."""
 
-    async def changes(self) -> AsyncGenerator[AbstractSet[str], None]:
+    async def changes(self, *, look_first: bool = True) -> AsyncGenerator[AbstractSet[str], None]:
         """Yield sets of paths, of files or directories, that changed; an empty set: look at everything.
 
         The next set comes when the last one has been dealt with.
+
+        Parameters
+        ----------
+        look_first
+            Begin with an empty set, for what changed before the watch began. Not needed by
+            one who looks at everything after `ready` is set.
         """
         try:
             await self._rebuild()
             self.ready.set()
-            yield frozenset()  # what changed before the watch began
+            if look_first:
+                yield frozenset()
             looked_at = self._clock.monotonic()
             took = 0.0
             while True:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import errno
 import logging
@@ -45,13 +46,12 @@ from caterva2.transport.serve import Server, bind
 from caterva2.transport.status import HealthHandler, MetricsHandler
 
 if TYPE_CHECKING:
-    import asyncio
-
     from caterva2.config.schema import PublisherConfig
 
 logger = logging.getLogger(__name__)
 
 PROBE_S = 5.0
+READY_S = 60.0
 RING, QUEUE = 2_000, 1_000
 
 HANDLERS = {
@@ -133,6 +133,15 @@ async def running(
         outbox = hub.subscribe()
         root = LocalRoot(source, catalog, hub, workers, config.name)
         stack.push_async_callback(root.stop)
+        supervisor = Supervisor(f"publisher {config.name}", clock=clock)
+        stack.push_async_callback(supervisor.stop)
+        watcher = None
+        if isinstance(source, DirectorySource):
+            watcher = Watcher(source, workers, settle_s=settle_s, clock=clock)
+            supervisor.spawn("watch", partial(follow, watcher, root))
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(READY_S):
+                    await watcher.ready.wait()
         await root.start()
         headers = {} if config.secret is None else {SECRET_HEADER: config.secret}
         connection = AsyncConnection(_client_url(config.broker), headers=headers)
@@ -153,20 +162,19 @@ async def running(
         server.start()
         await link.register()
         stack.push_async_callback(link.leave)
-        supervisor = Supervisor(f"publisher {config.name}", clock=clock)
-        stack.push_async_callback(supervisor.stop)
+        stack.push_async_callback(supervisor.stop)  # a heartbeat after leaving would register again
         supervisor.spawn("heartbeat", link.beat)
         supervisor.spawn("announce", link.forward)
-        watcher = None
-        if isinstance(source, DirectorySource):
-            watcher = Watcher(source, workers, settle_s=settle_s, clock=clock)
-            supervisor.spawn("watch", partial(follow, watcher, root))
         yield RunningPublisher(publisher, root, server, link, watcher)
 
 
 async def follow(watcher: Watcher, root: LocalRoot) -> None:
-    """Let a root know what its watcher sees, for as long as this runs."""
-    async with contextlib.aclosing(watcher.changes()) as changes:
+    """Let a root know what its watcher sees, for as long as this runs.
+
+    `LocalRoot.start` looks at everything once `watcher` is ready; so does this when it begins again.
+    """
+    began_before = watcher.ready.is_set()
+    async with contextlib.aclosing(watcher.changes(look_first=began_before)) as changes:
         async for paths in changes:
             try:
                 await root.refresh(paths)
