@@ -25,6 +25,11 @@ TARGET_BLOCK = 256 << 10
 LZ4, ZSTD = 1, 5
 
 
+def release_gil() -> None:
+    """Let other threads run while Blosc2 compresses or decompresses; for the whole process."""
+    blosc2.set_releasegil(True)
+
+
 class Geometry(NamedTuple):
     """How an answer is cut: lengths (ndim,) in items. Blocks are runs of a chunk in C order."""
 
@@ -74,6 +79,11 @@ def _shrink(lengths: list[int], itemsize: int, limit: int) -> None:
         if n * rest <= limit:
             return
         lengths[axis] = max(1, limit // rest) if rest else n
+
+
+def release_gil() -> None:
+    """Let Blosc2 release the GIL while it compresses and decompresses, in the whole process."""
+    blosc2.set_releasegil(True)
 
 
 def raw_chunk_head(nbytes: int, blocksize: int, typesize: int) -> bytes:

@@ -8,9 +8,8 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import blosc2
-
 from caterva2._version import __version__
+from caterva2.compute.codec import release_gil
 from caterva2.errors import ConfigError
 from caterva2.model.routes import Role
 from caterva2.roles.subscriber.handlers.catalog import (
@@ -80,10 +79,6 @@ def make_app(subscriber: Subscriber, config: SubscriberConfig) -> Application:
     return make_application(Role.SUBSCRIBER, HANDLERS, subscriber, context=context)
 
 
-def _release_gil() -> None:
-    blosc2.set_releasegil(True)
-
-
 @contextlib.asynccontextmanager
 async def running(config: SubscriberConfig) -> AsyncIterator[RunningSubscriber]:
     """Serve inside the block; stop in reverse order after it.
@@ -103,7 +98,7 @@ async def running(config: SubscriberConfig) -> AsyncIterator[RunningSubscriber]:
     async with contextlib.AsyncExitStack() as stack:
         listening = bind(config.http)
         stack.callback(listening.close)
-        workers = Workers(net=32, hooks=[_release_gil])
+        workers = Workers(net=32, hooks=[release_gil])
         workers.start()
         stack.push_async_callback(workers.stop)
         state = config.statedir
