@@ -102,10 +102,16 @@ class ExtentReader:
         waiting: list[bytes] = []
         size = 0
         for piece in self._pieces():
+            if len(piece) >= BATCH_BYTES // 2:  # not worth a copy
+                if waiting:
+                    yield b"".join(waiting)
+                    waiting, size = [], 0
+                yield piece
+                continue
             waiting.append(piece)
             size += len(piece)
             if size >= BATCH_BYTES:
-                yield b"".join(waiting) if len(waiting) > 1 else piece
+                yield b"".join(waiting)
                 waiting, size = [], 0
         if waiting:
             yield b"".join(waiting)

@@ -102,10 +102,8 @@ class Publisher:
         if nchunk < 0:
             raise BadRequest(f"nchunk: expected a number from 0 on, found {nchunk}")
         async with self._root.open(path) as file:
-            nbytes, pieces = await self._workers.run(
-                Lane.DISK, stored_chunk, file.frame, file.skeleton, nchunk
-            )
-            yield Body(file.etag, nbytes, self._stream(pieces))
+            begun = await self._workers.run(Lane.DISK, _begin_chunk, file, nchunk)
+            yield Body(file.etag, begun.nbytes, self._stream(begun))
 
     @contextlib.asynccontextmanager
     async def blocks(self, path: str, request: BlocksRequest, etag: str | None) -> AsyncIterator[Body]:
@@ -126,16 +124,33 @@ class Publisher:
             The file can not be served.
         """
         async with self._root.open(path, etag=etag) as file:
-            reader = await self._workers.run(Lane.DISK, _plan, file, request)
-            yield Body(file.etag, reader.nbytes, self._stream(reader.batches()))
+            begun = await self._workers.run(Lane.DISK, _begin_blocks, file, request)
+            yield Body(file.etag, begun.nbytes, self._stream(begun))
 
-    async def _stream(self, pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
-        while True:
-            piece = await self._workers.run(Lane.DISK, next, pieces, None)
-            if piece is None:
-                return
+    async def _stream(self, begun: _Begun) -> AsyncIterator[bytes]:
+        piece, left = begun.first, begun.nbytes
+        while left > 0 and piece:
             yield piece
+            left -= len(piece)
+            if left > 0:
+                piece = await self._workers.run(Lane.DISK, next, begun.rest, b"")
 
 
-def _plan(file: OpenFile, request: BlocksRequest) -> ExtentReader:
-    return ExtentReader(file.frame, file.skeleton, request)
+@dataclass(frozen=True, slots=True)
+class _Begun:
+    """A body whose first piece has been read already: a small one costs a single hop to a thread."""
+
+    nbytes: int
+    first: bytes
+    rest: Iterator[bytes]
+
+
+def _begin_blocks(file: OpenFile, request: BlocksRequest) -> _Begun:
+    reader = ExtentReader(file.frame, file.skeleton, request)
+    batches = reader.batches()
+    return _Begun(reader.nbytes, next(batches, b""), batches)
+
+
+def _begin_chunk(file: OpenFile, nchunk: int) -> _Begun:
+    nbytes, pieces = stored_chunk(file.frame, file.skeleton, nchunk)
+    return _Begun(nbytes, next(pieces, b""), pieces)
