@@ -221,15 +221,17 @@ def delay_s(attempt: int) -> float:
 
 async def _hang_up(connection: WebSocketClientConnection, *, wait: bool) -> None:
     """Say goodbye, wait a moment for the answer, and close."""
-    connection.close()
-    if wait:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(GOODBYE_S):
-                while await connection.read_message() is not None:
-                    pass
     stream = connection.protocol.stream if connection.protocol is not None else None
-    if stream is not None:
-        stream.close()
+    try:
+        connection.close()
+        if wait:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(GOODBYE_S):
+                    while await connection.read_message() is not None:
+                        pass
+    finally:
+        if stream is not None:
+            stream.close()
 
 
 async def _next(events: AsyncIterator[Envelope], timeout_s: float | None) -> Envelope:
