@@ -23,6 +23,11 @@ SMALL_BLOCK = 8192
 """Blocks below so many bytes are placed all at once; larger ones one by one, in the processor's cache."""
 
 
+def empty(window: Window, array: ArrayMeta) -> Array:
+    """Return an array of ``window.full_shape`` to be filled."""
+    return np.empty(window.full_shape, array.dtype)
+
+
 def blocks_needed(array: ArrayMeta, window: Window, coords: Sequence[int]) -> list[int] | None:
     """Return the blocks of the chunk at `coords` (ndim,) that a window touches, ascending; None for all."""
     grid = array.block_grid

@@ -81,11 +81,6 @@ def _shrink(lengths: list[int], itemsize: int, limit: int) -> None:
         lengths[axis] = max(1, limit // rest) if rest else n
 
 
-def release_gil() -> None:
-    """Let Blosc2 release the GIL while it compresses and decompresses, in the whole process."""
-    blosc2.set_releasegil(True)
-
-
 def raw_chunk_head(nbytes: int, blocksize: int, typesize: int) -> bytes:
     """Return the header of a chunk whose bytes follow uncompressed."""
     small = typesize if typesize <= 255 else 1

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
-import numpy.typing as npt
-
+from caterva2.compute.assemble import Array
 from caterva2.roles.subscriber.opened import OpenedFile
 
 Key: TypeAlias = tuple[int, int, int]
-Array = npt.NDArray[Any]
 
 LIMIT_BYTES = 24 << 20
 REMEMBERED = 4096

@@ -109,7 +109,8 @@ class Network:
                 await self._list_roots()
             except Caterva2Error as exc:
                 raise BrokerUnavailable(
-                    f"{name} is not known here, and the broker at {self._broker} does not answer: {exc.message}",
+                    f"{name} is not known here, and the broker at {self._broker} "
+                    f"does not answer: {exc.message}",
                     hint="try again when it is back",
                 ) from exc
         root = self._roots.get(name)

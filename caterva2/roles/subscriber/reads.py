@@ -7,7 +7,9 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from caterva2.compute.answers import Selection, result_dtype
 from caterva2.compute.frames import CHUNK_HEADER, SPECIAL_UNINIT, Buffer, special_chunk
+from caterva2.compute.gather import parse_indices
 from caterva2.errors import BadRequest
 from caterva2.model import wire
 from caterva2.model.datasets import Entry, FileInfo
@@ -16,10 +18,10 @@ from caterva2.model.requests import FetchQuery
 from caterva2.model.roots import Freshness
 from caterva2.model.slicing import Axis, NDSlice, Window
 from caterva2.roles.subscriber.blocks import BlockReader
-from caterva2.roles.subscriber.gather import Gatherer, parse_indices
+from caterva2.roles.subscriber.gather import Gatherer
 from caterva2.roles.subscriber.library import Library
 from caterva2.roles.subscriber.opened import OpenedFile
-from caterva2.roles.subscriber.slices import Selection, SliceReader, result_dtype
+from caterva2.roles.subscriber.slices import SliceReader
 from caterva2.runtime.workers import Lane, Workers
 from caterva2.storage.source import StoredFrame
 
@@ -255,7 +257,7 @@ async def _continued(first: Buffer, rest: AsyncGenerator[Buffer, None]) -> Async
 
 def guess_media(name: str) -> str:
     """Guess the media type of a plain file by its name."""
-    import mimetypes  # noqa: PLC0415 (reads tables; not needed by most services)
+    import mimetypes
 
     media, encoding = mimetypes.guess_type(name)
     return wire.BINARY if media is None or encoding is not None else media

@@ -173,7 +173,8 @@ class RemoteRoot:
             return
         if self.error is not None:
             raise PublisherUnavailable(
-                f"the publisher of {self.name} at {self.http} does not answer, and nothing of it was kept: {self.error}",
+                f"the publisher of {self.name} at {self.http} does not answer, "
+                f"and nothing of it was kept: {self.error}",
                 hint="try again when it is back",
             )
         raise Overloaded(

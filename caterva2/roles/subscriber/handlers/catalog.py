@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from caterva2.errors import RootNotFound
 from caterva2.model.openapi import document
 from caterva2.model.paths import DatasetPath, check_root_name, decode_url_path
 from caterva2.model.requests import ListQuery
@@ -37,6 +38,8 @@ class ListHandler(BaseHandler[Subscriber]):
     async def get(self, path: str) -> None:
         """List the files below a path."""
         query = self.query(ListQuery)
+        if not path.strip("/"):
+            raise RootNotFound("no root is named", hint="see the list of roots")
         where = DatasetPath.from_url(path)
         names = await self.service.library.names(where, after=query.after, limit=query.limit)
         self.set_header(FRESHNESS, str(self.service.library.freshness(where)))

@@ -99,6 +99,8 @@ async def _each(buffers: Sequence[Buffer]) -> AsyncIterator[Buffer]:
 class FetchHandler(DataHandler):
     """GET, POST /api/fetch/{path}."""
 
+    safe = True
+
     async def get(self, path: str) -> None:
         """Read a slice of a dataset, or the whole stored file."""
         await self._answer(path, self.query(FetchQuery))
