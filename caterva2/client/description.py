@@ -101,6 +101,7 @@ class Description:
         """Bytes of an item."""
         if self.is_array:
             return self.dtype.itemsize
+        self._check_readable()
         cparams = self.schunk.get("cparams")
         return max(1, int(cparams.get("typesize") or 1)) if isinstance(cparams, Mapping) else 1
 
