@@ -58,7 +58,7 @@ class Caterva2Error(Exception):
         One sentence: what was wanted, what was found, and where.
     hint
         What to do next, if known.
-    fields
+    **fields
         Values that a program may want to look at, by name.
     """
 

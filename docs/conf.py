@@ -20,6 +20,7 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.viewcode",
     "numpydoc",
+    "program_reference",
     "rest_reference",
 ]
 source_suffix = {".md": "markdown"}
