@@ -1,8 +1,10 @@
 """File events of a directory, turned into sets of settled, coalesced paths.
 
 Directories are watched one by one, without recursion: a watcher that walks on
-its own follows links out of the root. When there is a new directory, a second
-watcher is started with the new list before the first one ends.
+its own follows links out of the root. Making a watch takes some 40 us on the
+event loop, so new directories get a watcher of their own; small watchers are
+merged like the runs of a merge sort, which keeps both their number and the
+number of watches made again small.
 """
 
 from __future__ import annotations
@@ -28,12 +30,13 @@ logger = logging.getLogger(__name__)
 MAX_NOTICES = 20_000
 """More notices than this at once are not looked at one by one."""
 
-REBUILD_SHARE = 4
-"""Making watches anew may take one part in so many of the time."""
+WATCHING_SHARE = 4
+"""Making watches may take one part in so many of the time."""
 
 _ATTEMPTS = 4
 
 Signature: TypeAlias = tuple[int, int, int] | None
+Identity: TypeAlias = tuple[int, int]
 
 
 class Watchable(Protocol):
@@ -67,6 +70,14 @@ class _Seen:
 
     looks: dict[str, dict[str, Signature]]
     new_directories: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Feeder:
+    """A task that reports notices from some directories."""
+
+    directories: frozenset[str]
+    task: asyncio.Task[None]
 
 
 class Watcher:
@@ -109,10 +120,10 @@ class Watcher:
         self._woken = asyncio.Event()
         self._notices: set[str] = set()
         self._pending: dict[str, _Pending] = {}
-        self._watched: frozenset[str] = frozenset()
-        self._feeder: asyncio.Task[None] | None = None
-        self._root_identity: tuple[int, int] | None = None
-        self._rebuild_at = 0.0
+        self._watched: dict[str, Identity] = {}
+        self._feeders: list[_Feeder] = []
+        self._is_blind = True
+        self._watch_again_at = 0.0
         self._warned = False
         self.ready = asyncio.Event()
         """Set once changes are noticed."""
@@ -129,7 +140,7 @@ class Watcher:
             one who looks at everything after `ready` is set.
         """
         try:
-            await self._rebuild()
+            await self._watch_what_is_new()
             self.ready.set()
             if look_first:
                 yield frozenset()
@@ -141,16 +152,15 @@ class Watcher:
                 settled = await self._settled()
                 if everything or self._is_rescan_due(looked_at, took):
                     began = self._clock.monotonic()
-                    if self._feeder is None or await self._is_root_replaced():
-                        await self._rebuild()
+                    await self._watch_what_is_new()
                     yield frozenset()
                     looked_at = self._clock.monotonic()
                     took = looked_at - began
                 elif settled:
                     yield settled
         finally:
-            await self._end(self._feeder)
-            self._feeder = None
+            await self._end(self._feeders)
+            self._feeders, self._watched, self._is_blind = [], {}, True
 
     # waiting
 
@@ -165,7 +175,7 @@ class Watcher:
         self._woken.clear()
 
     def _interval(self, took: float) -> float:
-        return self._rescan_s if self._feeder is not None else max(self._poll_s, 10 * took)
+        return max(self._poll_s, 10 * took) if self._is_blind else self._rescan_s
 
     def _is_rescan_due(self, looked_at: float, took: float) -> bool:
         waited = self._clock.monotonic() - looked_at
@@ -180,12 +190,14 @@ class Watcher:
         notices, self._notices = self._notices, set()
         if len(notices) > MAX_NOTICES or self._source.directory in notices:
             self._pending.clear()
-            await self._rebuild()
             return True
         if notices:
             seen = await self._workers.run(Lane.DISK, self._look, notices)
             if seen.new_directories:
-                await self._rebuild_soon()
+                pause = self._watch_again_at - self._clock.monotonic()
+                if pause > 0:
+                    await self._clock.sleep(pause)
+                await self._watch_what_is_new()
             now = self._clock.monotonic()
             for shown, looks in seen.looks.items():
                 pending = self._pending.setdefault(shown, _Pending(now))
@@ -208,9 +220,10 @@ class Watcher:
         return _Seen(looks, new_directories)
 
     def _is_new_directory(self, path: str) -> bool:
-        if path in self._watched or not os.path.isdir(path):
+        if not os.path.isdir(path):
             return False
-        return os.path.realpath(path) not in self._watched
+        real = os.path.realpath(path)
+        return self._watched.get(real) != _identity(real)
 
     async def _settled(self) -> set[str]:
         """Return the paths that have stayed the same for long enough."""
@@ -233,49 +246,53 @@ class Watcher:
 
     # watches
 
-    async def _rebuild_soon(self) -> None:
-        """Watch new directories, but not so often that nothing else gets done."""
-        pause = self._rebuild_at - self._clock.monotonic()
-        if pause > 0:
-            await self._clock.sleep(pause)
-        await self._rebuild()
-
-    async def _rebuild(self) -> None:
-        """Watch all directories there are now."""
+    async def _watch_what_is_new(self) -> None:
+        """Watch directories that are new, that are others than they were, or that could not be watched."""
         began = self._clock.monotonic()
-        before = self._watched
-        directories = await self._list_directories()
+        is_first = not self._watched
+        added: set[str] = set()
+        current, new = await self._list_new()
         for _ in range(_ATTEMPTS):
-            old, self._feeder = self._feeder, await self._begin(directories)
-            await self._end(old)
-            self._watched = directories
-            directories = await self._list_directories()
-            if self._feeder is not None and directories <= self._watched:
+            if not new:
                 break
-        if before:
-            new = self._watched - before
+            added |= new
+            await self._watch(new, current)
+            current, new = await self._list_new()  # there may be more by now
+        self._is_blind = bool(new) or self._source.directory not in current
+        if added and not is_first:
             # What came into being before it was watched has given no notice.
-            self._notices.update(await self._workers.run(Lane.DISK, _files_in, new))
+            self._notices.update(await self._workers.run(Lane.DISK, _files_in, added))
             self._woken.set()
         now = self._clock.monotonic()
-        self._rebuild_at = now + REBUILD_SHARE * (now - began)
+        self._watch_again_at = now + WATCHING_SHARE * (now - began)
 
-    async def _begin(self, directories: frozenset[str]) -> asyncio.Task[None] | None:
-        """Start to watch; None if that can not be done."""
-        if not directories:
-            return None
-        feeder = asyncio.create_task(self._feed(sorted(directories)), name="file watcher")
+    async def _list_new(self) -> tuple[dict[str, Identity], set[str]]:
+        """Return all directories there are, and which of them are not watched."""
+        current = await self._workers.run(Lane.DISK, _list_directories, self._source)
+        self._watched = {path: known for path, known in self._watched.items() if path in current}
+        return current, {path for path, found in current.items() if self._watched.get(path) != found}
+
+    async def _watch(self, new: set[str], current: dict[str, Identity]) -> None:
+        """Start to watch directories, together with those of watchers that are not much larger."""
+        directories = set(new)
+        merged: list[_Feeder] = []
+        while self._feeders and len(self._feeders[-1].directories) <= 2 * len(directories):
+            merged.append(self._feeders.pop())
+            directories |= merged[-1].directories
+        directories &= current.keys()
+        task = asyncio.create_task(self._feed(frozenset(directories)), name="file watcher")
         await asyncio.sleep(0)  # when this goes on, the task waits for changes or has failed
-        return None if feeder.done() else feeder
+        if task.done():
+            self._watched = {path: known for path, known in self._watched.items() if path not in directories}
+        else:
+            self._feeders.append(_Feeder(frozenset(directories), task))
+            self._watched.update((path, current[path]) for path in directories)
+        await self._end(merged)
 
-    async def _list_directories(self) -> frozenset[str]:
-        self._root_identity = await self._workers.run(Lane.DISK, _identity, self._source.directory)
-        return frozenset(await self._workers.run(Lane.DISK, _readable, self._source))
-
-    async def _feed(self, directories: list[str]) -> None:
+    async def _feed(self, directories: frozenset[str]) -> None:
         try:
             async for changes in watchfiles.awatch(
-                *directories,
+                *sorted(directories),
                 watch_filter=None,
                 debounce=200,
                 step=40,
@@ -284,26 +301,30 @@ class Watcher:
                 ignore_permission_denied=False,  # true would hide that there are no watches left
             ):
                 self._warned = False
-                self._notices.update(path for _, path in changes)
+                for change, path in changes:
+                    self._notices.add(path)
+                    if change is watchfiles.Change.deleted:
+                        self._watched.pop(path, None)  # its inode may be that of the next directory
                 self._woken.set()
         except (OSError, RuntimeError, ExceptionGroup) as exc:
-            # No more watches allowed, or a directory is gone: regular looks take over until the next try.
+            # No more watches allowed, a directory is gone, a name is not UTF-8: regular looks
+            # take over until the next try.
             if not self._warned:
                 self._warned = True
-                logger.warning("the system gives no notice of changed files, looking regularly: %s", exc)
-            if self._feeder is asyncio.current_task():
-                self._feeder = None
+                reason = exc.exceptions[0] if isinstance(exc, ExceptionGroup) else exc
+                logger.warning("the system gives no notice of changed files, looking regularly: %s", reason)
+            self._feeders = [each for each in self._feeders if each.task is not asyncio.current_task()]
+            self._watched = {path: known for path, known in self._watched.items() if path not in directories}
+            self._is_blind = True
             self._woken.set()
 
-    async def _is_root_replaced(self) -> bool:
-        current = await self._workers.run(Lane.DISK, _identity, self._source.directory)
-        return current != self._root_identity
-
     @staticmethod
-    async def _end(feeder: asyncio.Task[None] | None) -> None:
-        if feeder is not None:
-            feeder.cancel()
-            await asyncio.wait([feeder])
+    async def _end(feeders: Iterable[_Feeder]) -> None:
+        tasks = [feeder.task for feeder in feeders]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
 
 
 def _signature(path: str) -> Signature:
@@ -324,8 +345,14 @@ def _still_changing(due: dict[str, dict[str, Signature]]) -> dict[str, dict[str,
     return changed
 
 
-def _readable(source: Watchable) -> list[str]:
-    return [directory for directory in source.directories() if os.access(directory, os.R_OK)]
+def _list_directories(source: Watchable) -> dict[str, Identity]:
+    """Return the directories that can be watched, and which they are."""
+    found = {}
+    for path in source.directories():
+        identity = _identity(path)
+        if identity is not None and os.access(path, os.R_OK):
+            found[path] = identity
+    return found
 
 
 def _files_in(directories: Iterable[str]) -> list[str]:
@@ -337,7 +364,7 @@ def _files_in(directories: Iterable[str]) -> list[str]:
     return found
 
 
-def _identity(path: str) -> tuple[int, int] | None:
+def _identity(path: str) -> Identity | None:
     try:
         status = os.stat(path)
     except OSError:

@@ -121,11 +121,11 @@ async def running(
         workers = Workers()
         workers.start()
         stack.push_async_callback(workers.stop)
-        # First of all: who has no broker should know at once, not after a long look at a large root.
-        reached_from = await workers.run(Lane.DISK, _reach, config.broker)
         source = await workers.run(
             Lane.DISK, partial(open_source, exclude=[config.statedir]), config.root, config.statedir / "cache"
         )
+        # Now: who has no broker should know at once, not after a long look at a large root.
+        reached_from = await workers.run(Lane.DISK, _reach, config.broker)
         catalog = await workers.run(Lane.DISK, Catalog, config.statedir / "publisher.sqlite")
         stack.callback(catalog.close)
         hub = Hub(ring=RING, queue=QUEUE, clock=clock)

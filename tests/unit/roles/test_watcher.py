@@ -176,7 +176,7 @@ async def test_links_out_of_the_root_are_not_watched(tmp_path):
     (tmp_path / "root").mkdir()
     (tmp_path / "root" / "link").symlink_to("../outside")
     async with watching(tmp_path) as w:
-        assert w.watcher._watched == {str(w.root.resolve())}
+        assert set(w.watcher._watched) == {str(w.root.resolve())}
 
 
 async def test_a_root_that_comes_back_is_watched_again(tmp_path):
@@ -187,7 +187,7 @@ async def test_a_root_that_comes_back_is_watched_again(tmp_path):
         (w.root / "a.txt").write_text("a")
         await w.until_looks(len(w.told) + 1)
         async with asyncio.timeout(10):
-            while w.watcher._feeder is None:
+            while w.watcher._is_blind:
                 await w.until_looks(w.told.count(set()) + 1)
 
         (w.root / "b.txt").write_text("b")
@@ -219,6 +219,38 @@ async def test_comparing_files_instead_of_notices_finds_changes(tmp_path):
 
         (w.root / "d" / "b.txt").write_text("b")
         await w.until("d/b.txt")
+
+
+async def test_a_directory_that_was_made_anew_is_watched_again(tmp_path):
+    (tmp_path / "root" / "d").mkdir(parents=True)
+    async with watching(tmp_path) as w:
+        for i in range(3):
+            shutil.rmtree(w.root / "d")
+            (w.root / "d").mkdir()
+            (w.root / "d" / f"{i}a.txt").write_text("x")
+            await w.until(f"d/{i}a.txt")
+
+            (w.root / "d" / f"{i}b.txt").write_text("x")
+            await w.until(f"d/{i}b.txt")
+
+
+async def test_a_name_that_is_not_utf8_does_not_end_the_watch(tmp_path):
+    async with watching(tmp_path, poll_s=0.1) as w:
+        (tmp_path / "root" / os.fsdecode(b"caf\xe9.txt")).write_text("x")
+        await w.until_looks(2)
+
+        (w.root / "a.txt").write_text("x")
+        await w.until("a.txt")
+
+
+async def test_new_directories_one_after_the_other_need_few_watchers(tmp_path):
+    async with watching(tmp_path) as w:
+        for i in range(10):
+            (w.root / f"d{i}").mkdir()
+            await w.until(f"d{i}")
+
+        assert len(w.watcher._watched) == 11
+        assert len(w.watcher._feeders) <= 3
 
 
 async def test_many_new_directories_are_all_found(tmp_path):
