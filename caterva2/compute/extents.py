@@ -32,7 +32,15 @@ import numpy as np
 import numpy.typing as npt
 import xxhash
 
-from caterva2.compute.frames import Buffer, ChunkLayout, Read, Skeleton, head_length, parse_chunk
+from caterva2.compute.frames import (
+    CHUNK_HEADER,
+    Buffer,
+    ChunkLayout,
+    Read,
+    Skeleton,
+    head_length,
+    parse_chunk,
+)
 from caterva2.errors import CorruptChunk
 
 SKELETON, CHUNK, SPECIAL = 1, 2, 3
@@ -114,13 +122,16 @@ class ChunkPiece:
 
 
 def skeleton_units(skeleton: Skeleton) -> Units:
-    """Return the two units of a skeleton."""
-    return Units(
-        -1,
-        np.array([0, 1]),
-        np.array([0, skeleton.stop]),
-        np.array([skeleton.start, skeleton.size - skeleton.stop]),
-    )
+    """Return the two units of a skeleton.
+
+    Some frames leave the size of their blocks to their chunks: for these the first unit goes on to the
+    header of the first chunk.
+    """
+    before = skeleton.start
+    if skeleton.blocksize == 0 and skeleton.start < skeleton.stop:
+        before += CHUNK_HEADER
+    behind = skeleton.size - skeleton.stop
+    return Units(-1, np.array([0, 1]), np.array([0, skeleton.stop]), np.array([before, behind]))
 
 
 def chunk_units(skeleton: Skeleton, nchunk: int, layout: ChunkLayout, blocks: Sequence[int] | None) -> Units:

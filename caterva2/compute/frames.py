@@ -294,7 +294,9 @@ def _parse(header: bytes, read: Read, size: int) -> Skeleton:
     start = int(positive.min()) if len(positive) else index_start
     block_nbytes = 0
     if not variable and not flags & 0x80 and nbytes:
-        block_nbytes = _block_nbytes(meta, blocksize) or _first_blocksize(read, absolute, chunksize)
+        block_nbytes = _block_nbytes(meta, blocksize)
+        if not block_nbytes:
+            block_nbytes = _first_blocksize(read, start, chunksize) if len(positive) else chunksize
         if block_nbytes and -(-chunksize // block_nbytes) > MAX_BLOCKS:
             block_nbytes = 0
     return Skeleton(
@@ -381,13 +383,9 @@ def _block_nbytes(meta: ArrayMeta | None, blocksize: int) -> int:
     return math.prod(meta.blocks) * meta.dtype.itemsize if meta is not None else blocksize
 
 
-def _first_blocksize(read: Read, offsets: Ints, chunksize: int) -> int:
+def _first_blocksize(read: Read, start: int, chunksize: int) -> int:
     """Return the block size of the first stored chunk: some frames leave it out of their header."""
-    real = np.flatnonzero(offsets >= 0)
-    if not len(real):
-        return chunksize
-    head = read(int(offsets[real[0]]), CHUNK_HEADER)
-    blocksize = _int_le(head, 8)
+    blocksize = _int_le(read(start, CHUNK_HEADER), 8)
     return blocksize if 0 < blocksize <= chunksize else 0
 
 

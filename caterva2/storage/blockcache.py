@@ -192,7 +192,7 @@ class Mirror:
         return piece
 
     def block_now(self, nchunk: int, block: int) -> ChunkPiece | None:
-        """Return a chunk with one of its blocks, verified, if that takes no waiting for the disk; else None."""
+        """Return a chunk with one verified block, if that takes no waiting for the disk; else None."""
         skeleton = self.skeleton
         head = self._heads.get(nchunk)
         if head is None or not head[1].nblocks:
@@ -221,7 +221,7 @@ class Mirror:
         return piece
 
     def has_bytes(self, start: int, stop: int, nchunk: int) -> bool:
-        """Whether a chunk's units that touch bytes ``[start, stop)`` of the frame are all here (unverified)."""
+        """Whether the units of a chunk that touch ``[start, stop)`` of the frame are here (unverified)."""
         head = self.head(nchunk)
         if head is None:
             return False
@@ -229,7 +229,7 @@ class Mirror:
         return bool(self._row(nchunk)[units.numbers].all())
 
     def chunk_bytes(self, nchunk: int, start: int, stop: int) -> memoryview | None:
-        """Read bytes ``[start, stop)`` of the frame that lie in one chunk, verified; None if any unit is absent."""
+        """Read bytes ``[start, stop)`` of the frame, in one chunk, verified; None if any unit is absent."""
         head = self.head(nchunk)
         if head is None:
             return None
@@ -294,7 +294,7 @@ class Mirror:
         return True
 
     def drop_cold_chunks(self, nbytes: int) -> int:
-        """Give up the least recently used chunks until `nbytes` are free; return how many bytes became free."""
+        """Give up the least recently used chunks until `nbytes` are free; return how many became."""
         freed = 0
         for nchunk in np.argsort(self._recent, kind="stable").tolist():
             if freed >= nbytes:
@@ -453,7 +453,7 @@ class BlockCache:
             header = _Header(
                 id_,
                 skeleton.size,
-                skeleton.start,
+                len(before),
                 skeleton.stop,
                 skeleton.width,
                 (digest(before), digest(behind)),

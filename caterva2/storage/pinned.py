@@ -99,7 +99,7 @@ class FileFrame:
         return data
 
     def read_now(self, offset: int, length: int) -> bytearray | None:
-        """Read as `read`, if that takes no waiting for the disk; else, and for a changed file, return None."""
+        """Read as `read` if that takes no waiting for the disk; else, or if changed, return None."""
         with self._lock:
             if self._closing:
                 return None

@@ -66,7 +66,6 @@ class _Database:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self._path = Path(path)
         self._idle: list[sqlite3.Connection] = []
-        self._all: list[sqlite3.Connection] = []
         self._pool_lock = threading.Lock()
         # SQLite has one writer at a time; waiting here is fair and costs nothing.
         self._write_lock = threading.Lock()
@@ -75,10 +74,14 @@ class _Database:
         self._prepare()
 
     def close(self) -> None:
-        """Close all connections; safe to call twice."""
+        """Close all connections; safe to call twice.
+
+        One that a thread still uses is closed when it is given back: closing it under a running
+        statement makes SQLite crash.
+        """
         with self._pool_lock:
             self._closed = True
-            connections, self._all, self._idle = self._all, [], []
+            connections, self._idle = self._idle, []
         for connection in connections:
             connection.close()
 
@@ -122,10 +125,7 @@ class _Database:
             if self._idle:
                 return self._idle.pop()
         with _translated():
-            connection = self._connect()
-        with self._pool_lock:
-            self._all.append(connection)
-        return connection
+            return self._connect()
 
     def _give_back(self, connection: sqlite3.Connection) -> None:
         with self._pool_lock:

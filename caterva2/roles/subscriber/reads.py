@@ -136,11 +136,14 @@ class Reads:
             etag = _combined(file.entry.etag, query)
         freshness = self._library.freshness(file.path)
         if caller.stored and self._slices.prefers_stored(file, selection):
-            nrecords, stream = await self._slices.stored(file, window)
             return Reply(
-                etag=f"{etag}-chunks", freshness=freshness, media=wire.EXTENTS, stream=await primed(stream),
-                mtime_ns=file.entry.mtime_ns, headers=_stored_headers(file, window, nrecords),
-            )  # fmt: skip
+                etag=f"{etag}-chunks",
+                freshness=freshness,
+                media=wire.EXTENTS,
+                stream=await primed(self._slices.stored(file, window)),
+                mtime_ns=file.entry.mtime_ns,
+                headers={"Vary": "Accept"},
+            )
         answer = await self._slices.frame(file, selection)
         return Reply(
             etag=etag, freshness=freshness, buffers=answer.buffers, stream=answer.stream,
@@ -266,22 +269,3 @@ def guess_media(name: str) -> str:
 def _combined(etag: str, query: FetchQuery) -> str:
     text = repr((query.slice_, query.indices, query.field))
     return f"{etag}-{hashlib.blake2b(text.encode(), digest_size=8).hexdigest()}"
-
-
-def _stored_headers(file: OpenedFile, window: Window, nrecords: int) -> dict[str, str]:
-    """Describe what is needed to decode stored chunks, so that the answer stands alone."""
-    meta = file.skeleton.meta
-    if meta is None:
-        raise BadRequest(f"{file.path} is not an array")
-    described = {
-        "shape": meta.shape,
-        "chunks": meta.chunks,
-        "blocks": meta.blocks,
-        "dtype": str(meta.dtype),
-        "window": [(a.start, a.stop, a.step, a.drop) for a in window.axes],
-    }
-    return {
-        "Caterva2-Records": str(nrecords),
-        "Caterva2-Array": wire.to_json(described).decode(),
-        "Vary": "Accept",
-    }

@@ -20,7 +20,7 @@ from caterva2.compute.answers import (
 )
 from caterva2.compute.assemble import Array, empty, fill
 from caterva2.compute.codec import Geometry, answer_geometry, dtype_to_text, frame_ends
-from caterva2.compute.extents import ChunkPiece, piece_record
+from caterva2.compute.extents import ChunkPiece, encode_record, piece_record, skeleton_units
 from caterva2.compute.frames import ArrayMeta, Buffer
 from caterva2.compute.planning import Touched, chunk_count, decoded_nbytes, touched_chunks
 from caterva2.compute.smallwindow import BlockCut, cut_window, decode_block, fill_small
@@ -241,12 +241,17 @@ class SliceReader:
         ratio = file.skeleton.cbytes / max(1, file.skeleton.nbytes)
         return decoded_nbytes(array, selection.window) * ratio <= nbytes
 
-    async def stored(self, file: OpenedFile, window: Window) -> tuple[int, AsyncGenerator[Buffer, None]]:
-        """Return number and stream of the records that hold a window."""
-        array = file.skeleton.array
-        return chunk_count(array, window), self._records(file, window)
+    def stored(self, file: OpenedFile, window: Window) -> AsyncGenerator[Buffer, None]:
+        """Return the records that hold a window: the skeleton of the frame, then its chunks."""
+        return self._records(file, window)
 
     async def _records(self, file: OpenedFile, window: Window) -> AsyncGenerator[Buffer, None]:
+        units = skeleton_units(file.skeleton)
+        parts = []
+        for start, nbytes in zip(units.offsets.tolist(), units.lengths.tolist(), strict=True):
+            parts.append(b"".join([bytes(p) async for p in self._reader.spans(file, start, start + nbytes)]))
+        for buffer in await self._workers.run(Lane.CPU, encode_record, units, parts):
+            yield buffer
         async for part in self._touched(file.skeleton.array, window):
             wants = [Want(touched.nchunk, touched.blocks) for touched in part]
             async for pieces in self._reader.pieces(file, wants):
