@@ -241,6 +241,15 @@ class TestCatalog:
         with pytest.raises(InternalError, match="closed"):
             catalog.names("foo")
 
+    def test_connection_in_use_is_closed_when_it_is_given_back(self, catalog):
+        with catalog._reading() as db:
+            catalog.close()
+            still = db.execute("SELECT 1").fetchone()
+
+        assert still == (1,)
+        with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+            db.execute("SELECT 1")
+
     @pytest.mark.slow
     def test_a_hundred_thousand_files_are_quick(self, catalog):
         def pages():
