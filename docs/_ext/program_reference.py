@@ -1,15 +1,19 @@
-"""Sphinx extension: writes settings and command lines out as Markdown, from the code that reads them.
+"""Sphinx extension: writes settings, command lines and modules out as Markdown, from the code.
 
 In a page, ``<!-- settings SECTION -->`` becomes a table of the keys of a section
-of the file, and ``<!-- program NAME -->`` the options and commands of a program.
+of the file, ``<!-- program NAME -->`` the options and commands of a program, and
+``<!-- modules PACKAGE -->`` a table of the modules of a package of ``caterva2``.
 """
 
 from __future__ import annotations
 
 import argparse
+import ast
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import caterva2
 from caterva2.cli.main import build_parser
 from caterva2.config import load
 from caterva2.config.settings import SETTINGS
@@ -26,7 +30,7 @@ PROGRAMS: dict[str, Callable[[], argparse.ArgumentParser]] = {
     "cat2cli": build_parser,
 }
 
-_MARK = re.compile(r"<!-- (settings|program) (\w+) -->")
+_MARK = re.compile(r"<!-- (settings|program|modules) (\w+) -->")
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
@@ -43,7 +47,8 @@ def filled(text: str) -> str:
     """Return a page with its marks replaced."""
 
     def replace(mark: re.Match[str]) -> str:
-        return settings_table(mark[2]) if mark[1] == "settings" else program(mark[2])
+        write = {"settings": settings_table, "program": program, "modules": modules_table}[mark[1]]
+        return write(mark[2])
 
     return _MARK.sub(replace, text)
 
@@ -57,6 +62,18 @@ def settings_table(section: str) -> str:
             option = f"`{setting.option}`" if setting.option else ""
             meaning = _cell(setting.meaning)
             lines.append(f"| `{setting.key}` | {default} | {meaning} | {option} | `{setting.variable}` |")
+    return "\n".join(lines)
+
+
+def modules_table(package: str) -> str:
+    """Write what each module of a package is for, in the words of its docstring."""
+    top = Path(caterva2.__file__).parent
+    lines = ["| Module | What lives there |", "| --- | --- |"]
+    for path in sorted((top / package).rglob("*.py")):
+        text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+        if path.name != "__init__.py":
+            name = ".".join(path.relative_to(top).with_suffix("").parts)
+            lines.append(f"| `{name}` | {_cell(text.partition(chr(10))[0])} |")
     return "\n".join(lines)
 
 

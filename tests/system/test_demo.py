@@ -11,10 +11,10 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-import demo
-import make_example_root
 import pytest
 
+import demo
+import make_example_root
 from tests.support.tutorial import play
 
 # Answers every GET with the roots that the runner waits for.

@@ -7,9 +7,10 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import blosc2
-import make_example_root
 import numpy as np
 import pytest
+
+import make_example_root
 
 COUNT = np.arange(1000)
 
