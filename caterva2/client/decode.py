@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import collections
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from caterva2.errors import CorruptChunk, ProtocolMismatch
 from caterva2.model import wire
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     import blosc2
     import numpy.typing as npt
 
@@ -17,6 +20,10 @@ if TYPE_CHECKING:
     from caterva2.model.slicing import NDSlice
 
     Data: TypeAlias = npt.NDArray[Any] | bytes
+
+
+THREADS = 2
+"""Threads that decode one answer; more gain nothing, for one reads and all share the memory bus."""
 
 
 def data_from_answer(answer: Answer, wanted: NDSlice) -> Data:
@@ -69,13 +76,12 @@ def _media(answer: Answer) -> str:
 
 
 def _from_chunks(answer: Answer, wanted: NDSlice) -> npt.NDArray[Any]:
-    import numpy as np
+    """Decode stored chunks in threads while the next ones arrive."""
+    from concurrent.futures import ThreadPoolExecutor
 
-    from caterva2.compute import assemble, extents
+    from caterva2.compute import assemble, codec, extents
 
-    if answer.length is None:
-        raise ProtocolMismatch("the server sends chunks without their length")
-    records = extents.read_records(answer.readinto, total=answer.length)
+    records = extents.read_records(answer.readinto, total=_length(answer))
     first = next(records, None)
     if first is None:
         raise CorruptChunk("the answer holds no chunks and no description")
@@ -85,15 +91,38 @@ def _from_chunks(answer: Answer, wanted: NDSlice) -> npt.NDArray[Any]:
         raise CorruptChunk("the answer holds chunks that belong to no array")
     window = wanted.bind(array.shape)
     missing = dict(window.chunks_touched(array.shape, array.chunks))
-    out = np.empty(window.full_shape, array.dtype)
-    for record in records:
+    out = assemble.empty(window, array)
+    scratches = assemble.ScratchPool()
+
+    def put(record: Record, coords: tuple[int, ...]) -> None:
         record.verify()
-        coords = missing.pop(record.units.nchunk, None)
-        if coords is not None:
-            assemble.fill(out, extents.piece_from_record(record, skeleton), array, window, coords)
-    if missing:
-        raise CorruptChunk(f"the answer lacks {len(missing)} of the chunks that were asked for")
+        piece = extents.piece_from_record(record, skeleton)
+        with scratches.borrow() as scratch:
+            assemble.fill(out, piece, array, window, coords, scratch)
+
+    codec.release_gil()
+    pending: collections.deque[Future[None]] = collections.deque()
+    with ThreadPoolExecutor(THREADS, "caterva2-decode") as pool:
+        while missing:
+            record = next(records, None)
+            if record is None:
+                raise CorruptChunk(f"the answer lacks {len(missing)} of the chunks that were asked for")
+            coords = missing.pop(record.units.nchunk, None)
+            if coords is None:
+                continue
+            pending.append(pool.submit(put, record, coords))
+            if len(pending) > 2 * THREADS:
+                pending.popleft().result()
+        while pending:
+            pending.popleft().result()
+    answer.read()
     return out.reshape(window.shape)
+
+
+def _length(answer: Answer) -> int:
+    from caterva2.compute.extents import UNBOUNDED
+
+    return UNBOUNDED if answer.length is None else answer.length
 
 
 def _skeleton(record: Record) -> Skeleton:

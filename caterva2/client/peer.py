@@ -50,7 +50,7 @@ class Peer:
         headers = {SECRET_HEADER: secret} if secret else {}
         self._channel = DataChannel(
             Urlbase.parse(text), headers=headers, timeout_s=timeout_s, max_connections=max_connections,
-            connect_timeout_s=5.0, retries=0,
+            connect_timeout_s=2.0, retries=0,
         )  # fmt: skip
 
     def close(self) -> None:

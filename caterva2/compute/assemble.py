@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import blosc2
@@ -19,6 +20,7 @@ from caterva2.model.slicing import Axis, Window
 Array = npt.NDArray[Any]
 Bytes = npt.NDArray[np.uint8]
 
+MAX_SCRATCH = 16 << 20
 SMALL_BLOCK = 8192
 """Blocks below so many bytes are placed all at once; larger ones one by one, in the processor's cache."""
 
@@ -45,8 +47,50 @@ def _flat(ranges: Sequence[Sequence[int]], grid: Sequence[int]) -> list[int]:
     return flat
 
 
+class Scratch:
+    """Memory for decoded blocks that is used again: fresh pages cost half as much as decoding.
+
+    For one thread at a time.
+    """
+
+    def __init__(self) -> None:
+        self._memory = np.empty(0, np.uint8)
+
+    def take(self, nbytes: int) -> Bytes:
+        """Return `nbytes` undefined bytes, valid until the next call."""
+        if nbytes > MAX_SCRATCH:
+            return np.empty(nbytes, np.uint8)
+        if nbytes > len(self._memory):
+            self._memory = np.empty(nbytes, np.uint8)
+        return self._memory[:nbytes]
+
+
+class ScratchPool:
+    """Scratches for several threads; there are as many as are in use at a time."""
+
+    def __init__(self) -> None:
+        self._free: list[Scratch] = []
+
+    @contextlib.contextmanager
+    def borrow(self) -> Iterator[Scratch]:
+        """Give one to the block."""
+        try:
+            scratch = self._free.pop()
+        except IndexError:
+            scratch = Scratch()
+        try:
+            yield scratch
+        finally:
+            self._free.append(scratch)
+
+
 def decode_blocks(
-    piece: ChunkPiece, blocks: Sequence[int] | None, block_nbytes: int, *, nthreads: int = 1
+    piece: ChunkPiece,
+    blocks: Sequence[int] | None,
+    block_nbytes: int,
+    *,
+    nthreads: int = 1,
+    scratch: Scratch | None = None,
 ) -> Bytes:
     """Decompress some blocks of a chunk, one after the other; CPU-bound.
 
@@ -58,6 +102,8 @@ def decode_blocks(
         Ascending block numbers, or None for all.
     block_nbytes
         Bytes of a whole block.
+    scratch
+        Where the result may lie; None for memory of its own.
 
     Returns
     -------
@@ -72,9 +118,10 @@ def decode_blocks(
     layout = piece.layout
     if layout is None:
         raise CorruptChunk(f"chunk {piece.nchunk} has no data")
+    take = scratch.take if scratch is not None else Scratch().take
     total = -(-layout.nbytes // block_nbytes)
     if layout.nblocks == 0 or (piece.whole is not None and (blocks is None or len(blocks) == total)):
-        out = np.empty(total * block_nbytes, np.uint8)
+        out = take(total * block_nbytes)
         _decompress(piece.whole if piece.whole is not None else piece.head, out, layout.nbytes, nthreads)
         if blocks is None or len(blocks) == total:
             return out
@@ -85,7 +132,7 @@ def decode_blocks(
         parts = [piece.blocks[b] for b in wanted]
     except KeyError as exc:
         raise CorruptChunk(f"chunk {piece.nchunk} lacks block {exc.args[0]}") from exc
-    out = np.empty(len(parts) * block_nbytes, np.uint8)
+    out = take(len(parts) * block_nbytes)
     if layout.raw:
         at = 0
         for part in parts:
@@ -131,7 +178,14 @@ def _nan(dtype: np.dtype[Any]) -> Array:
     return np.zeros((), dtype)
 
 
-def fill(out: Array, piece: ChunkPiece, array: ArrayMeta, window: Window, coords: Sequence[int]) -> None:
+def fill(
+    out: Array,
+    piece: ChunkPiece,
+    array: ArrayMeta,
+    window: Window,
+    coords: Sequence[int],
+    scratch: Scratch | None = None,
+) -> None:
     """Put what a chunk holds of a window in its place; CPU-bound.
 
     Parameters
@@ -142,6 +196,8 @@ def fill(out: Array, piece: ChunkPiece, array: ArrayMeta, window: Window, coords
         Must hold `blocks_needed`.
     coords
         (ndim,) Coordinates of the chunk in the grid of chunks.
+    scratch
+        Memory for what is decoded on the way.
 
     Raises
     ------
@@ -161,7 +217,7 @@ def fill(out: Array, piece: ChunkPiece, array: ArrayMeta, window: Window, coords
     grid = array.block_grid
     everything = all(len(r) == n for r, n in zip(ranges, grid, strict=True))
     block_nbytes = math.prod(array.blocks) * array.dtype.itemsize
-    data = decode_blocks(piece, None if everything else _flat(ranges, grid), block_nbytes)
+    data = decode_blocks(piece, None if everything else _flat(ranges, grid), block_nbytes, scratch=scratch)
     items = data.view(array.dtype).reshape(-1, *array.blocks)
     dense = all(isinstance(r, range) for r in ranges)
     if dense and (block_nbytes < SMALL_BLOCK or len(items) == 1):

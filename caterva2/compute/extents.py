@@ -405,6 +405,13 @@ def read_piece(
     return ChunkPiece(nchunk, layout, first[: layout.head_size], held)
 
 
+def record_size(skeleton: Skeleton, nchunk: int, layout: ChunkLayout, blocks: Sequence[int] | None) -> int:
+    """Return the bytes of the record that `piece_record` makes of some blocks of a chunk (None: all)."""
+    if blocks is None and layout.nblocks:
+        return PREFIX.size + PER_UNIT * (1 + layout.nblocks) + layout.cbytes
+    return chunk_units(skeleton, nchunk, layout, blocks if layout.nblocks else ()).record_size
+
+
 def piece_record(piece: ChunkPiece, skeleton: Skeleton) -> list[Buffer]:
     """Return the record of a piece, as buffers to be written one after the other."""
     layout = piece.layout

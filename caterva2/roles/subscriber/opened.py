@@ -34,14 +34,19 @@ class LocalFile:
     serial: int = field(default_factory=_serials.__next__)
     heads: dict[int, tuple[bytes, ChunkLayout]] = field(default_factory=dict)
 
-    def piece(self, nchunk: int, blocks: list[int] | None) -> ChunkPiece:
-        """Read some blocks of a chunk (None: all). Blocking."""
+    def head(self, nchunk: int) -> tuple[bytes, ChunkLayout]:
+        """Return head and layout of a chunk that has bytes of its own. Blocking."""
         head = self.heads.get(nchunk)
-        if head is None and not self.skeleton.special(nchunk):
+        if head is None:
             raw, layout = read_layout(self.frame.read, self.skeleton, nchunk)
             head = (raw[: layout.head_size], layout)
             if len(self.heads) < HEADS_KEPT:
                 self.heads[nchunk] = head
+        return head
+
+    def piece(self, nchunk: int, blocks: list[int] | None) -> ChunkPiece:
+        """Read some blocks of a chunk (None: all). Blocking."""
+        head = None if self.skeleton.special(nchunk) else self.head(nchunk)
         return read_piece(self.frame.read, self.skeleton, nchunk, blocks, head)
 
     def block_now(self, nchunk: int, block: int) -> ChunkPiece | None:
@@ -71,6 +76,10 @@ class RemoteFile:
     root: RemoteRoot
     mirror: Mirror | None
     serial: int = field(default_factory=_serials.__next__)
+
+    def head(self, nchunk: int) -> tuple[bytes, ChunkLayout] | None:
+        """Return head and layout of a chunk, if they are cached. Blocking."""
+        return None if self.mirror is None else self.mirror.head(nchunk)
 
     def piece(self, nchunk: int, blocks: list[int] | None) -> ChunkPiece | None:
         """Read some blocks of a chunk (None: all) from the cache; None if any is absent. Blocking."""

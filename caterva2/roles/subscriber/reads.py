@@ -136,11 +136,13 @@ class Reads:
             etag = _combined(file.entry.etag, query)
         freshness = self._library.freshness(file.path)
         if caller.stored and self._slices.prefers_stored(file, selection):
+            length, records = await self._slices.stored(file, window)
             return Reply(
                 etag=f"{etag}-chunks",
                 freshness=freshness,
                 media=wire.EXTENTS,
-                stream=await primed(self._slices.stored(file, window)),
+                stream=await primed(records),
+                length=length,
                 mtime_ns=file.entry.mtime_ns,
                 headers={"Vary": "Accept"},
             )

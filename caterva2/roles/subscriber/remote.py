@@ -17,6 +17,7 @@ from caterva2.errors import (
     Overloaded,
     PublisherUnavailable,
     ServiceError,
+    TimedOut,
     TransportError,
 )
 from caterva2.model.datasets import Entry
@@ -32,6 +33,8 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 PAGE = 2000
 REQUESTS_AT_ONCE = 12
+SILENCE_S = 4.0
+"""A publisher that says nothing for so long is given up: clients do the same after 5 s."""
 SYNC_WAIT_S = 4.0
 """How long a request waits for a first listing; clients give up after 5 s."""
 MANY = 1000
@@ -74,7 +77,7 @@ class RemoteRoot:
         self._hub = hub
         self._workers = workers
         self._changed = changed
-        self._peer = Peer(http, secret=secret, max_connections=REQUESTS_AT_ONCE + 2)
+        self._peer = Peer(http, secret=secret, timeout_s=SILENCE_S, max_connections=REQUESTS_AT_ONCE + 2)
         self._slots = asyncio.Semaphore(REQUESTS_AT_ONCE)
         self._linked = False
         self._synced_at: float | None = None
@@ -121,7 +124,9 @@ class RemoteRoot:
         await self.stop()
         self.http = http
         self._linked = False
-        self._peer = Peer(http, secret=self._secret, max_connections=REQUESTS_AT_ONCE + 2)
+        self._peer = Peer(
+            http, secret=self._secret, timeout_s=SILENCE_S, max_connections=REQUESTS_AT_ONCE + 2
+        )
         if following:
             self.start(synced_at=self._synced_at)
 
@@ -186,7 +191,13 @@ class RemoteRoot:
     async def describe_file(self, path: str) -> Entry:
         """Ask the publisher for the complete description of a file, and remember it."""
         try:
-            entry = await self._call(lambda: self._peer.describe(path))
+            entry = await self._call(lambda: self._peer.describe(path), patient=True)
+        except TimedOut as exc:
+            raise Overloaded(
+                f"the publisher of {self.name} is still preparing {path}",
+                hint="try again soon",
+                retry_after_s=5,
+            ) from exc
         except DatasetNotFound:
             await self.apply(DatasetRemoved(root=self.name, path=path))
             raise
@@ -211,11 +222,13 @@ class RemoteRoot:
         """
         return await self._call(lambda: self._peer.blocks(entry.path, entry.etag, request, keep))
 
-    async def _call(self, fn: Callable[[], T]) -> T:
+    async def _call(self, fn: Callable[[], T], *, patient: bool = False) -> T:
         async with self._slots:
             try:
                 return await self._workers.run(Lane.NET, fn)
             except (TransportError, ServiceError) as exc:
+                if patient and isinstance(exc, TimedOut):
+                    raise
                 if isinstance(exc, ConnectFailed):
                     self.error = exc.message
                 raise PublisherUnavailable(

@@ -18,9 +18,16 @@ from caterva2.compute.answers import (
     typesize_of,
     whole_frame,
 )
-from caterva2.compute.assemble import Array, empty, fill
+from caterva2.compute.assemble import Array, ScratchPool, empty, fill
 from caterva2.compute.codec import Geometry, answer_geometry, dtype_to_text, frame_ends
-from caterva2.compute.extents import ChunkPiece, encode_record, piece_record, skeleton_units
+from caterva2.compute.extents import (
+    PREFIX,
+    ChunkPiece,
+    encode_record,
+    piece_record,
+    record_size,
+    skeleton_units,
+)
 from caterva2.compute.frames import ArrayMeta, Buffer
 from caterva2.compute.planning import Touched, chunk_count, decoded_nbytes, touched_chunks
 from caterva2.compute.smallwindow import BlockCut, cut_window, decode_block, fill_small
@@ -29,6 +36,7 @@ from caterva2.model.slicing import Window
 from caterva2.roles.subscriber.blocks import BlockReader, Want
 from caterva2.roles.subscriber.decoded import DecodedBlocks
 from caterva2.roles.subscriber.opened import OpenedFile
+from caterva2.runtime.budget import Budget
 from caterva2.runtime.workers import Lane, Workers
 
 FEW_CHUNKS = 64
@@ -41,7 +49,9 @@ NOW_BYTES = 128 << 10
 20 us for a block of 64 KiB, where handing over takes 50 us and more. See docs/performance.md."""
 ONE_PIECE = 4 << 20
 """Answers of at most so many bytes are put together in memory."""
-SPOOL_MEMORY = 4 << 20
+SPOOL_MEMORY = 1 << 20
+RESULTS = 32 << 20
+"""Bytes of arrays that all requests together may be putting together."""
 MAX_ANSWER = 16 << 30
 COPY_BYTES = 1 << 20
 
@@ -70,6 +80,8 @@ class SliceReader:
         self._workers = workers
         self._spool = spool
         self._decoded = DecodedBlocks()
+        self._scratches = ScratchPool()
+        self._results = Budget(RESULTS)
 
     # as a new frame
 
@@ -138,17 +150,22 @@ class SliceReader:
     async def array(self, file: OpenedFile, window: Window) -> Array:
         """Return the items of a window, of ``window.full_shape``; for windows that fit in memory."""
         array = file.skeleton.array
-        out = empty(window, array)
-        if not out.size:
-            return out
+        nbytes = window.size * array.dtype.itemsize
+        out: Array | None = None
+        held = 0
         fills: collections.deque[asyncio.Task[None]] = collections.deque()
         try:
             async for part in self._touched(array, window):
                 coords = {touched.nchunk: touched.coords for touched in part}
                 wants = [Want(touched.nchunk, touched.blocks) for touched in part]
                 async for pieces in self._reader.pieces(file, wants):
-                    fill_part = self._workers.run(Lane.CPU, _fill_all, out, pieces, array, window, coords)
-                    fills.append(asyncio.create_task(fill_part))
+                    if out is None:  # not before: who waits for a publisher should hold no memory
+                        held = await self._results.acquire(nbytes)
+                        out = empty(window, array)
+                    put = self._workers.run(
+                        Lane.CPU, _fill_all, out, pieces, array, window, coords, self._scratches
+                    )
+                    fills.append(asyncio.create_task(put))
                     if len(fills) >= 2 * self._workers.size(Lane.CPU):
                         await fills.popleft()
             while fills:
@@ -157,7 +174,9 @@ class SliceReader:
             for task in fills:
                 task.cancel()
             await asyncio.gather(*fills, return_exceptions=True)
-        return out
+            if held:
+                self._results.release(held)
+        return empty(window, array) if out is None else out
 
     async def _touched(self, array: ArrayMeta, window: Window) -> AsyncGenerator[list[Touched], None]:
         """Yield the chunks of a window, planned in a lane if there are many."""
@@ -241,9 +260,20 @@ class SliceReader:
         ratio = file.skeleton.cbytes / max(1, file.skeleton.nbytes)
         return decoded_nbytes(array, selection.window) * ratio <= nbytes
 
-    def stored(self, file: OpenedFile, window: Window) -> AsyncGenerator[Buffer, None]:
-        """Return the records that hold a window: the skeleton of the frame, then its chunks."""
-        return self._records(file, window)
+    async def stored(
+        self, file: OpenedFile, window: Window
+    ) -> tuple[int | None, AsyncGenerator[Buffer, None]]:
+        """Return the records that hold a window: the skeleton of the frame, then its chunks.
+
+        Returns
+        -------
+        int or None, async generator
+            Bytes of all records, if they can be told without fetching anything; and the records.
+        """
+        nbytes = None
+        if chunk_count(file.skeleton.array, window) <= PLAN_BATCH:
+            nbytes = await self._workers.run(Lane.DISK, _records_size, file, window)
+        return nbytes, self._records(file, window)
 
     async def _records(self, file: OpenedFile, window: Window) -> AsyncGenerator[Buffer, None]:
         units = skeleton_units(file.skeleton)
@@ -259,15 +289,33 @@ class SliceReader:
                     yield buffer
 
 
+def _records_size(file: OpenedFile, window: Window) -> int | None:
+    """Return the bytes of the records of a window; None if a chunk's head is not here."""
+    skeleton = file.skeleton
+    total = skeleton_units(skeleton).record_size
+    for part in touched_chunks(skeleton.array, window, PLAN_BATCH):
+        for nchunk, _, blocks in part:
+            if skeleton.special(nchunk):
+                total += PREFIX.size
+                continue
+            head = file.head(nchunk)
+            if head is None:
+                return None
+            total += record_size(skeleton, nchunk, head[1], blocks)
+    return total
+
+
 def _fill_all(
     out: Array,
     pieces: Sequence[ChunkPiece],
     array: ArrayMeta,
     window: Window,
     coords: Mapping[int, tuple[int, ...]],
+    scratches: ScratchPool,
 ) -> None:
-    for piece in pieces:
-        fill(out, piece, array, window, coords[piece.nchunk])
+    with scratches.borrow() as scratch:
+        for piece in pieces:
+            fill(out, piece, array, window, coords[piece.nchunk], scratch)
 
 
 def _encode_all(pieces: Sequence[ChunkPiece], file: OpenedFile) -> list[Buffer]:
