@@ -45,7 +45,7 @@ layers: $(VENV)/.dev ## who may import whom
 	$(BIN)/lint-imports --no-logo --no-cache
 
 docs: $(VENV)/.dev ## the documentation, in docs/_build/html; warnings are errors
-	$(BIN)/python -m sphinx -q -W --keep-going -b html docs docs/_build/html
+	$(BIN)/python -m sphinx -q -E -W --keep-going -b html docs docs/_build/html
 	@echo "docs/_build/html/index.html"
 
 openapi: $(VENV)/.dev ## docs/openapi.json, from the endpoint table

@@ -26,7 +26,8 @@ def check_root_name(name: str) -> str:
     Raises
     ------
     BadPath
-        It is empty, starts with ``@`` or ``.``, or holds ``/``, ``\\``, blanks at its ends or control characters.
+        It is empty, starts with ``@`` or ``.``, or holds a slash, a backslash,
+        blanks at its ends or control characters.
     """
     if not name or name != name.strip():
         raise BadPath(f"root name {name!r} is empty or has blanks at its ends")
