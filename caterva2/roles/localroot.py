@@ -163,8 +163,8 @@ class LocalRoot:
         """Remember that the events of `hub` up to `seq` have reached those who must know, if that is all."""
         async with self._looking:
             if self._unannounced and self.hub.position.seq == seq:
-                self._unannounced = False
                 await self._keep(**{_UNANNOUNCED: None})
+                self._unannounced = False
 
     async def _look_at_everything(self, *, quiet: bool) -> None:
         async with self._looking:
@@ -199,8 +199,8 @@ class LocalRoot:
 
     async def _take_up(self, changes: _Changes, *, quiet: bool) -> None:
         if changes and not self._unannounced:
-            self._unannounced = True
             await self._keep(**{_UNANNOUNCED: "1"})
+            self._unannounced = True
         for start in range(0, len(changes.removed), BATCH):
             gone = changes.removed[start : start + BATCH]
             await self._workers.run(Lane.DISK, self._remove, gone)
