@@ -27,6 +27,7 @@ from typing import Protocol, TypeVar
 from caterva2.config import load
 from caterva2.config.schema import BrokerConfig, PublisherConfig, ServiceConfig, SubscriberConfig
 from caterva2.errors import Caterva2Error, ConfigError, ServiceError
+from caterva2.runtime.memory import keep_freed_memory
 
 logger = logging.getLogger(__name__)
 
@@ -123,6 +124,7 @@ def _main(
 
 
 def _serve(prog: str, config: C, role: Callable[[], Run[C]]) -> int:
+    keep_freed_memory()
     run = role()
     _setup_logging(config.loglevel)
     announced = False

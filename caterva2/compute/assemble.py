@@ -220,10 +220,25 @@ def fill(
     data = decode_blocks(piece, None if everything else _flat(ranges, grid), block_nbytes, scratch=scratch)
     items = data.view(array.dtype).reshape(-1, *array.blocks)
     dense = all(isinstance(r, range) for r in ranges)
-    if dense and (block_nbytes < SMALL_BLOCK or len(items) == 1):
+    if dense and all(
+        a.step == 1 and a.start % b == 0 and len(a) == len(r) * b
+        for a, b, r in zip(local, array.blocks, ranges, strict=True)
+    ):
+        _place_whole_blocks(out[target], items, ranges, array.blocks)
+    elif dense and (block_nbytes < SMALL_BLOCK or len(items) == 1):
         _place_at_once(out[target], items, ranges, array.blocks, local)
     else:
         _place_by_block(out, items, ranges, array.blocks, local, target)
+
+
+def _place_whole_blocks(
+    out: Array, items: Array, ranges: Sequence[Sequence[int]], blocks: Sequence[int]
+) -> None:
+    """Place blocks that are wanted whole: each axis of `out` is seen as two, blocks and items in them."""
+    counts = tuple(len(r) for r in ranges)
+    strides = (*(s * b for s, b in zip(out.strides, blocks, strict=True)), *out.strides)
+    by_block = np.lib.stride_tricks.as_strided(out, (*counts, *blocks), strides)
+    by_block[...] = items.reshape(*counts, *blocks)
 
 
 def _place_at_once(

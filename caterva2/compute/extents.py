@@ -11,7 +11,7 @@ A body is a sequence of records. Numbers are little-endian. A record is
 ``u32[nunits]``         unit numbers
 ``u64[nunits]``         offset of each unit in the stored frame
 ``u32[nunits]``         length of each unit, in bytes
-``u64[nunits]``         xxh3-64 digest of each unit
+``u64[nunits]``         xxh3-64 digest of each unit; 0 if the sender gives none
 bytes                   the units, one after the other
 ======================  =========================================================
 
@@ -277,19 +277,53 @@ class Record:
         return self.payload[at : at + stop - start]
 
     def verify(self) -> None:
-        """Compare every unit with its digest.
+        """Compare every unit with its digest, if it was given one.
 
         Raises
         ------
         CorruptChunk
             One differs: the data were damaged on their way.
         """
+        if not self.digests.any():
+            return
         for part, expected in zip(self.parts(), self.digests.tolist(), strict=True):
-            if digest(part) != expected:
+            if expected and digest(part) != expected:
                 raise CorruptChunk(f"chunk {self.units.nchunk} was damaged on its way")
 
 
-def read_records(readinto: ReadInto, *, total: int = UNBOUNDED, count: int = UNBOUNDED) -> Iterator[Record]:
+class Payloads:
+    """Memory for payloads, used again once it was given back. `take` from one thread, `give` from any."""
+
+    def __init__(self) -> None:
+        self._free: list[npt.NDArray[np.uint8]] = []
+
+    def take(self, nbytes: int) -> memoryview:
+        """Return a buffer of `nbytes` undefined bytes."""
+        while self._free:
+            memory = self._free.pop()
+            if len(memory) >= nbytes:
+                return memoryview(memory.data)[:nbytes]
+        return memoryview(np.empty(nbytes + nbytes // 16, np.uint8).data)[:nbytes]
+
+    def give(self, payload: memoryview) -> None:
+        """Give a buffer back; nothing may refer to it any more."""
+        memory = payload.obj
+        if isinstance(memory, np.ndarray):
+            self._free.append(memory)
+
+
+def new_payload(nbytes: int) -> memoryview:
+    """Return a buffer of its own."""
+    return memoryview(np.empty(nbytes, np.uint8).data)
+
+
+def read_records(
+    readinto: ReadInto,
+    *,
+    total: int = UNBOUNDED,
+    count: int = UNBOUNDED,
+    allocate: Callable[[int], memoryview] = new_payload,
+) -> Iterator[Record]:
     """Decode records as they arrive.
 
     Parameters
@@ -298,11 +332,13 @@ def read_records(readinto: ReadInto, *, total: int = UNBOUNDED, count: int = UNB
         Fills a buffer completely; raises if the stream ends early. Blocking.
     total, count
         Bytes of the body, and number of records in it, as far as they are known.
+    allocate
+        Gives the buffers of the payloads.
 
     Yields
     ------
     Record
-        Owns its payload.
+        With a payload from `allocate`.
     """
     left = total
     prefix = bytearray(PREFIX.size)
@@ -321,19 +357,18 @@ def read_records(readinto: ReadInto, *, total: int = UNBOUNDED, count: int = UNB
         nbytes = int(lengths.sum(dtype=np.int64))
         if nbytes > min(left, MAX_RECORD):
             raise CorruptChunk("a chunk record is longer than the answer")
-        record = _record(table, nunits, nchunk, special)
+        record = _record(table, nunits, nchunk, special, allocate(nbytes))
         if nbytes:
             readinto(record.payload)
         left -= nbytes
         yield record
 
 
-def _record(table: bytearray, nunits: int, nchunk: int, special: int) -> Record:
+def _record(table: bytearray, nunits: int, nchunk: int, special: int, payload: memoryview) -> Record:
     numbers = np.frombuffer(table, "<u4", nunits, 0).astype(np.int64)
     offsets = np.frombuffer(table, "<u8", nunits, 4 * nunits).astype(np.int64)
     lengths = np.frombuffer(table, "<u4", nunits, 12 * nunits).astype(np.int64)
     digests = np.frombuffer(table, "<u8", nunits, 16 * nunits).astype(np.uint64)
-    payload = memoryview(np.empty(int(lengths.sum()), np.uint8).data)
     return Record(Units(nchunk, numbers, offsets, lengths), digests, payload, special)
 
 
@@ -413,18 +448,23 @@ def record_size(skeleton: Skeleton, nchunk: int, layout: ChunkLayout, blocks: Se
 
 
 def piece_record(piece: ChunkPiece, skeleton: Skeleton) -> list[Buffer]:
-    """Return the record of a piece, as buffers to be written one after the other."""
+    """Return the record of a piece, as buffers to be written one after the other.
+
+    For a client: without digests, the connection has checksums of its own.
+    """
     layout = piece.layout
     if layout is None:
         return [encode_special(piece.nchunk, piece.special)]
     if layout.nblocks == 0:
-        return encode_record(chunk_units(skeleton, piece.nchunk, layout, ()), [piece.head])
+        units = chunk_units(skeleton, piece.nchunk, layout, ())
+        return [encode_head(units, [0]), piece.head]
     units = chunk_units(skeleton, piece.nchunk, layout, sorted(piece.blocks))
+    none = [0] * len(units.numbers)
     if piece.whole is not None:
-        return encode_record(units, [piece.whole])
+        return [encode_head(units, none), piece.whole]
     numbers = units.numbers.tolist()
     parts = [
         b"".join(piece.blocks[number - 1] if number else piece.head for number in numbers[first:end])
         for first, end, _ in units.runs()
     ]
-    return encode_record(units, parts)
+    return [encode_head(units, none), *parts]
