@@ -518,7 +518,8 @@ def _array_meta(packed: bytes) -> ArrayMeta:
         _, ndim, shape, chunks, blocks = fields[:5]
         text = fields[6] if len(fields) > 6 else "|u1"
         lengths = [tuple(int(n) for n in axis) for axis in (shape, chunks, blocks)]
-    except (msgspec.DecodeError, ValueError, TypeError, IndexError, RecursionError) as exc:
+        ndim = int(ndim)
+    except (msgspec.DecodeError, ValueError, TypeError, IndexError, KeyError, RecursionError) as exc:
         raise BrokenDataset("the description of the array is not readable") from exc
     if isinstance(text, bytes):
         text = text.decode("utf-8", "replace")

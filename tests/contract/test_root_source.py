@@ -217,8 +217,9 @@ class RootSourceSuite(abc.ABC):
             (FRAME + b"x", "claims"),
             (object_frame(), "Python objects"),
             (absurd_frame(), ""),
+            (FRAME.replace(b"\x97\x00\x02\x92", b"\x97\x00\x80\x92"), "not readable"),
         ],
-        ids=["empty", "junk", "header", "no-last-byte", "half", "too-long", "objects", "absurd"],
+        ids=["empty", "junk", "header", "no-last-byte", "half", "too-long", "objects", "absurd", "no-number"],
     )
     @pytest.mark.parametrize("name", ["a.b2nd", "a.b2frame", "a.md.b2"])
     def test_a_damaged_file_is_broken_with_a_reason(self, name, data, reason):
