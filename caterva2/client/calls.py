@@ -142,14 +142,12 @@ def info(path: PathLike) -> Call[Description]:
     return Call(
         built.method,
         built.target,
-        lambda reply: Description(parsed, decode(reply), reply.headers.get("etag")),
+        lambda reply: Description(parsed, decode(reply), reply.headers.get(wire.GENERATION.lower())),
         built.headers,
     )
 
 
-def fetch(
-    path: PathLike, slice_text: str = "", *, column: str | None = None, etag: str | None = None
-) -> Call[bytes]:
+def fetch(path: PathLike, slice_text: str = "", *, column: str | None = None) -> Call[bytes]:
     """Read a slice.
 
     Parameters
@@ -158,12 +156,8 @@ def fetch(
         Text form of the slice; empty for the whole.
     column
         One field of a structured array; None for all.
-    etag
-        Refuse to read any other generation.
     """
     headers = {"Accept": DATA_MEDIA}
-    if etag is not None:
-        headers["If-Match"] = etag
     return call(
         _row("fetch"), path=path, query=q.FetchQuery(slice_=slice_text or None, field=column), headers=headers
     )

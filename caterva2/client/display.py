@@ -101,9 +101,9 @@ def array_text(reader: Reader, described: Description, window: Window) -> str:
         return str(data)
     # The printed form depends on the corners only: one item more stands for what lies between them.
     corners = np.zeros([min(n, 2 * EDGE + 1) for n in window.full_shape], described.dtype)
-    etag = None
+    generation = None
     for source, target in _corners(window):
-        data, etag = reader.window(described, source, etag=etag)
+        data, generation = reader.window(described, source, generation=generation)
         corners[target] = data.reshape(source.full_shape)
     shown = corners.reshape([min(n, 2 * EDGE + 1) for n in window.shape])
     with np.printoptions(threshold=0, edgeitems=EDGE):

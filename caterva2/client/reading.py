@@ -24,6 +24,9 @@ MAX_PIECE_BYTES = 128 << 20
 """A slice with more bytes is read in pieces of at most so many, unless a chunk is larger."""
 
 
+_GENERATION = wire.GENERATION.lower()
+
+
 @dataclass(frozen=True, slots=True)
 class Piece:
     """Part of a window.
@@ -48,7 +51,7 @@ class Reader:
         self._max_piece_bytes = max_piece_bytes
 
     def slice(
-        self, path: PathLike, wanted: NDSlice, *, column: str | None = None, etag: str | None = None
+        self, path: PathLike, wanted: NDSlice, *, column: str | None = None, generation: str | None = None
     ) -> tuple[Data, str | None]:
         """Read a slice in one request.
 
@@ -58,20 +61,25 @@ class Reader:
             Without ``...``.
         column
             One field of a structured array.
-        etag
-            The generation that it must belong to; None for any.
+        generation
+            What it must belong to; None for any.
 
         Returns
         -------
         ndarray or bytes, str or None
-            The data, and the etag of its generation if the server told.
+            The data, and their generation if the server told.
+
+        Raises
+        ------
+        DatasetChanged
+            It is another generation.
         """
-        call = calls.fetch(path, str(wanted), column=column, etag=etag)
+        call = calls.fetch(path, str(wanted), column=column)
         headers = {**call.headers, "Accept": wire.BINARY} if column is not None else call.headers
         with self._channel.request(call.method, call.target, headers=headers) as answer:
             _check(answer)
-            found = answer.headers.get("etag")
-            if etag is not None and found is not None and found != etag:
+            found = answer.headers.get(_GENERATION)
+            if None not in {found, generation} and found != generation:
                 raise DatasetChanged(f"{path} changed while it was read")
             return decode.data_from_answer(answer, wanted), found
 
@@ -86,7 +94,7 @@ class Reader:
             return decode.holder_from_answer(answer)
 
     def window(
-        self, described: Description, window: Window, *, etag: str | None = None
+        self, described: Description, window: Window, *, generation: str | None = None
     ) -> tuple[npt.NDArray[Any], str | None]:
         """Read a window of an array.
 
@@ -94,8 +102,8 @@ class Reader:
         ----------
         described
             What the window was made for.
-        etag
-            The generation that all of it must belong to; None for any single one.
+        generation
+            What all of it must belong to; None for any single one.
 
         Raises
         ------
@@ -105,16 +113,16 @@ class Reader:
         import numpy as np
 
         if window.size == 0:
-            return np.empty(window.shape, described.dtype), etag
+            return np.empty(window.shape, described.dtype), generation
         pieces = list(split(window, described.chunks, described.itemsize, self._max_piece_bytes))
         if len(pieces) == 1:
-            return self._piece(described, window, etag)
+            return self._piece(described, window, generation)
         out = np.empty(window.full_shape, described.dtype)
         for piece in pieces:
-            data, found = self._piece(described, piece.window, etag)
+            data, found = self._piece(described, piece.window, generation)
             out[piece.target] = data.reshape(piece.window.full_shape)
-            etag = etag or found
-        return out.reshape(window.shape), etag
+            generation = generation or found
+        return out.reshape(window.shape), generation
 
     def bytes(self, described: Description, window: Window) -> bytes:
         """Read a window (1 axis) of a sequence of bytes: its items one after the other."""
@@ -132,9 +140,9 @@ class Reader:
         return b"".join(data[at : at + n] for at in range(0, len(data), n * axis.step))
 
     def _piece(
-        self, described: Description, window: Window, etag: str | None
+        self, described: Description, window: Window, generation: str | None
     ) -> tuple[npt.NDArray[Any], str | None]:
-        data, found = self.slice(described.path, as_slice(window, described.shape), etag=etag)
+        data, found = self.slice(described.path, as_slice(window, described.shape), generation=generation)
         if isinstance(data, bytes) or data.shape != window.shape or data.dtype != described.dtype:
             raise DatasetChanged(f"{described.path} changed since it was described", hint="read it again")
         return data, found

@@ -104,7 +104,7 @@ class Described:
 
     @property
     def etag(self) -> str | None:
-        """Token of the generation that was described; None if the server sent none."""
+        """Token of the generation that was described; None if the server told none."""
         return self.description.etag
 
     @property
@@ -340,10 +340,10 @@ class Dataset(File, ArrayAttributes):
         described = self.description
         length = len(self)
         step = _rows_per_read(described)
-        etag = None
+        generation = None
         for start in range(0, length, step):
             window = NDSlice((slice(start, min(start + step, length)),)).bind(described.shape)
-            rows, etag = self._session.reader.window(described, window, etag=etag)
+            rows, generation = self._session.reader.window(described, window, generation=generation)
             yield from rows
 
     def _read(self, wanted: NDSlice, field: str | None) -> Any:  # noqa: ANN401

@@ -6,6 +6,7 @@ Every frame is checked before Blosc2 sees it.
 from __future__ import annotations
 
 import math
+import struct
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, TypeAlias
@@ -142,7 +143,7 @@ def _checked_raw(head: bytes, tail: bytes, size: int) -> Skeleton:
 
     Cached: slices of one shape from one server differ in their items only.
     """
-    skeleton = skeleton_from_parts(head[:-CHUNK_HEADER], tail, size)
+    skeleton = skeleton_from_parts(head, tail, size)
     if skeleton.nchunks != 1 or skeleton.nbytes != size - len(head) - len(tail):
         raise CorruptChunk("a frame contradicts its only chunk")
     layout = parse_chunk(head[-CHUNK_HEADER:], skeleton, 0)
@@ -172,5 +173,5 @@ class _as_corrupt:
     def __exit__(self, _kind: object, exc: BaseException | None, _trace: object) -> None:
         if isinstance(exc, BrokenDataset):
             raise CorruptChunk(f"the answer is damaged: {exc.message}") from exc
-        if isinstance(exc, RuntimeError | ValueError):
+        if isinstance(exc, RuntimeError | ValueError | struct.error):
             raise CorruptChunk("the answer is damaged: Blosc2 can not read it") from exc

@@ -14,6 +14,9 @@ BINARY = "application/octet-stream"
 EXTENTS = "application/vnd.caterva2.chunks"
 """Parts of stored chunks, see `caterva2.compute.extents`."""
 
+GENERATION = "Caterva2-Generation"
+"""Header of every answer about one file: the token of its generation, whatever part was asked for."""
+
 T = TypeVar("T")
 
 

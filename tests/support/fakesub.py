@@ -204,6 +204,9 @@ class Base(tornado.web.RequestHandler):
         start = path.rstrip("/") + "/"
         return sorted(name.removeprefix(start) for name in self.fake.files if name.startswith(start))
 
+    def label(self, stored: Stored) -> None:
+        self.set_header("Caterva2-Generation", stored.etag.strip('"'))
+
     def send_ranged(self, body: bytes, etag: str, filename: str) -> None:
         self.set_header("Content-Type", "application/octet-stream")
         self.set_header("Content-Disposition", f'attachment; filename="{filename}"')
@@ -264,7 +267,7 @@ class Info(Base):
         path = path.rstrip("/")
         if path in self.fake.files:
             stored = self.fake.files[path]
-            self.set_header("Etag", stored.etag)
+            self.label(stored)
             self.answer(_describe(path, stored))
         elif self.below(path) or path in self.fake.roots:
             self.answer({"kind": "group", "mtime": _iso(0), "size": 0, "nfiles": len(self.below(path))})
@@ -279,9 +282,7 @@ class Fetch(Base):
         unknown = set(self.request.query_arguments) - known
         if unknown:
             raise errors.ValidationFailed(f"query: unknown parameters {sorted(unknown)}")
-        match = self.request.headers.get("If-Match")
-        if match not in {None, stored.etag}:
-            raise errors.DatasetChanged(f"{path} is another generation")
+        self.label(stored)
         text = self.get_query_argument("slice_", "")
         column = self.get_query_argument("field", None)
         if not text and column is None:
@@ -289,7 +290,7 @@ class Fetch(Base):
             self.send_ranged(stored.frame, stored.etag, name)
             return
         key = _key(text)
-        self.set_header("Etag", stored.etag)
+        self.set_header("Etag", f'{stored.etag[:-1]}-{text}"')
         self.set_header("Content-Type", "application/octet-stream")
         if stored.array is None:
             self.finish(_slice_bytes(stored, key))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any, Self
 
 import tornado.httpserver
@@ -91,6 +91,65 @@ class ServerThread:
         await self._stop.wait()
         server.stop()
         await server.close_all_connections()
+
+
+class RoleThread:
+    """Run a role of ours in a thread until the block ends.
+
+    Parameters
+    ----------
+    run
+        ``roles.*.app.run``.
+    config
+        Listens on port 0.
+
+    Attributes
+    ----------
+    address
+        Where it serves, ``host:port``.
+    """
+
+    def __init__(self, run: Callable[..., Coroutine[Any, Any, None]], config: Any) -> None:
+        self.address = ""
+        self._run_role = run
+        self._config = config
+        self._ready = threading.Event()
+        self._failure: BaseException | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stop: asyncio.Event | None = None
+        self._thread = threading.Thread(target=self._run, name="test-role", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        assert self._ready.wait(WAIT_S), "the role did not start"
+        if self._failure is not None:
+            raise self._failure
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        assert self._loop is not None
+        assert self._stop is not None
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join(WAIT_S)
+        assert not self._thread.is_alive(), "the role did not stop"
+        if self._failure is not None:
+            raise self._failure
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._main())
+        except BaseException as exc:
+            self._failure = exc
+            self._ready.set()
+
+    async def _main(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._stop = asyncio.Event()
+        await self._run_role(self._config, announce=self._announce, stop=self._stop)
+
+    def _announce(self, address: str) -> None:
+        self.address = address
+        self._ready.set()
 
 
 async def _call(function: Callable[..., Any], *args: Any) -> Any:

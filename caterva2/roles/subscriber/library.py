@@ -162,15 +162,15 @@ class Library:
             )
         return entry
 
-    async def info(self, path: DatasetPath) -> dict[str, Any]:
-        """Return the JSON that describes a file or directory."""
+    async def info(self, path: DatasetPath) -> tuple[dict[str, Any], str | None]:
+        """Return the JSON that describes a file or directory, and the etag of a file."""
         try:
             entry = await self.entry(path)
         except NotADataset:
-            return await self._directory_info(path)
+            return await self._directory_info(path), None
         if isinstance(entry.info, FileInfo) and entry.info.schunk is None:
             entry = (await self.open(path)).entry
-        return public_info(entry, str(path))
+        return public_info(entry, str(path)), entry.etag
 
     async def _directory_info(self, path: DatasetPath) -> dict[str, Any]:
         if path.root in self._local:

@@ -98,23 +98,26 @@ class Reads:
         """Answer ``/api/fetch``: a window as a frame or as stored chunks, or the whole stored file."""
         if query.filter is not None:
             raise BadRequest("filter is not supported", hint="read the rows and select there")
+        if query.indices is not None and query.slice_ is not None:
+            raise BadRequest("slice_ and indices exclude one another")
+        file = await self._library.open(path)
         if query.indices is not None:
-            if query.slice_ is not None:
-                raise BadRequest("slice_ and indices exclude one another")
-            return await self._gathered(await self._library.open(path), query, caller)
-        return await self._window(await self._library.open(path), query, caller)
+            return _labelled(await self._gathered(file, query, caller), file.entry)
+        return _labelled(await self._window(file, query, caller), file.entry)
 
     async def download(self, path: DatasetPath, caller: Caller) -> Reply:
         """Answer ``/api/download``: a whole file as it was published."""
         plain = await self._library.open_plain(path)
         if plain is not None and not caller.frames:
             frame, entry = plain
-            return self._plain_local(path, frame, entry)
-        return await self._downloaded(await self._library.open(path), caller)
+            return _labelled(self._plain_local(path, frame, entry), entry)
+        file = await self._library.open(path)
+        return _labelled(await self._downloaded(file, caller), file.entry)
 
     async def chunk(self, path: DatasetPath, nchunk: int) -> Reply:
         """Answer ``/api/chunk``: one stored chunk."""
-        return await self._stored_chunk(await self._library.open(path), nchunk)
+        file = await self._library.open(path)
+        return _labelled(await self._stored_chunk(file, nchunk), file.entry)
 
     async def renew(self, path: DatasetPath) -> None:
         """Take up the new generation of a file that changed while it was read."""
@@ -234,6 +237,12 @@ class Reads:
             etag=f"{file.entry.etag}-{nchunk}", freshness=self._library.freshness(file.path),
             buffers=[data], length=len(data), mtime_ns=file.entry.mtime_ns,
         )  # fmt: skip
+
+
+def _labelled(reply: Reply, entry: Entry) -> Reply:
+    """Tell the generation: a client that reads in several requests must not mix two."""
+    reply.headers[wire.GENERATION] = entry.etag
+    return reply
 
 
 async def primed(stream: AsyncGenerator[Buffer, None]) -> AsyncGenerator[Buffer, None]:

@@ -379,7 +379,7 @@ def start(fake_server: ServerThread) -> Callable[..., subprocess.Popen[str]]:
     def start(*args: str, **options: Any) -> subprocess.Popen[str]:
         environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), **options.pop("env", {})}
         return subprocess.Popen(
-            [sys.executable, "-X", "dev", "-m", "caterva2", "--subscriber", fake_server.urlbase, *args],
+            [sys.executable, "-m", "caterva2", "--subscriber", fake_server.urlbase, *args],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, **options,
         )  # fmt: skip
 

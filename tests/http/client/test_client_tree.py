@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from caterva2 import Client, Dataset, Directory, File, Root
+from caterva2.client.reading import Reader
 from caterva2.errors import BadSlice, BrokenDataset, DatasetNotFound, NotADataset, RootNotFound
+from caterva2.model.slicing import NDSlice
 from tests.support.served import Served
 
 CUBE = np.arange(3 * 40 * 50, dtype="float32").reshape(3, 40, 50)
@@ -292,3 +294,13 @@ def test_question_mark_and_hash_in_a_name_arrive(served: Served, client: Client)
     served.add_array(name, np.arange(5))
 
     np.testing.assert_array_equal(client.fetch(f"{served.root}/{name}"), np.arange(5))
+
+
+def test_large_slice_is_put_together_from_pieces(cube: Dataset) -> None:
+    reader = Reader(cube._session.channel, max_piece_bytes=5000)
+    window = NDSlice((slice(None), slice(3, 38, 2), slice(1, None))).bind(CUBE.shape)
+
+    data, generation = reader.window(cube.description, window)
+
+    np.testing.assert_array_equal(data, CUBE[:, 3:38:2, 1:])
+    assert generation == cube.etag

@@ -38,10 +38,9 @@ def test_call_has_method_and_target(call: calls.Call[object], method: str, targe
     assert call.idempotent
 
 
-def test_fetch_says_what_it_can_read_and_which_generation() -> None:
-    headers = calls.fetch("foo/a", etag='"x"').headers
+def test_fetch_says_what_it_can_read() -> None:
+    headers = calls.fetch("foo/a").headers
 
-    assert headers["If-Match"] == '"x"'
     assert headers["Accept"] == "application/vnd.caterva2.chunks, application/octet-stream"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from caterva2.errors import RootNotFound
+from caterva2.model import wire
 from caterva2.model.openapi import document
 from caterva2.model.paths import DatasetPath, check_root_name, decode_url_path
 from caterva2.model.requests import ListQuery
@@ -52,8 +53,12 @@ class InfoHandler(BaseHandler[Subscriber]):
     async def get(self, path: str) -> None:
         """Describe a file or directory."""
         where = DatasetPath.from_url(path)
-        info = await self.service.library.info(where)
+        info, etag = await self.service.library.info(where)
         self.set_header(FRESHNESS, str(self.service.library.freshness(where)))
+        if etag is not None:
+            self.set_header(wire.GENERATION, etag)
+            if self.not_modified(f"{etag}-info"):
+                return
         self.send_json(info)
 
 
