@@ -298,6 +298,14 @@ class File(Described):
             yield from (data[at : at + n] for at in range(0, len(data), n))
 
     def _read(self, wanted: NDSlice, field: str | None) -> Any:  # noqa: ANN401
+        try:
+            return self._read_described(wanted, field)
+        except DatasetChanged:
+            # Described before it changed; whoever asks now means what is there now.
+            self.refresh()
+            return self._read_described(wanted, field)
+
+    def _read_described(self, wanted: NDSlice, field: str | None) -> Any:  # noqa: ANN401
         if field is not None:
             raise BadSlice(f"{self._path} is a sequence of bytes; it has no field {field!r}")
         described = self.description
@@ -346,14 +354,6 @@ class Dataset(File, ArrayAttributes):
             rows, generation = self._session.reader.window(described, window, generation=generation)
             yield from rows
 
-    def _read(self, wanted: NDSlice, field: str | None) -> Any:  # noqa: ANN401
-        try:
-            return self._read_described(wanted, field)
-        except DatasetChanged:
-            # Described before it changed; whoever asks now means what is there now.
-            self.refresh()
-            return self._read_described(wanted, field)
-
     def _read_described(self, wanted: NDSlice, field: str | None) -> Any:  # noqa: ANN401
         described = self.description
         window = wanted.bind(described.shape)
@@ -367,7 +367,10 @@ class Dataset(File, ArrayAttributes):
 
             data, _ = reader.slice(self._path, as_slice(window, described.shape), column=field)
         else:
-            data, _ = reader.window(described, window)
+            data, generation = reader.window(described, window)
+            if None not in {generation, described.etag} and generation != described.etag:
+                # Same shape and dtype, but attributes may be others: describe it again when asked.
+                self._described = None
         return as_result(data, wanted)
 
 

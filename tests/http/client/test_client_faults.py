@@ -271,6 +271,16 @@ def test_dataset_that_changed_shape_is_described_again(
     assert dataset.shape == (100, 1000)
 
 
+def test_file_that_changed_its_length_is_described_again(fake: FakeSubscriber, fake_client: Client) -> None:
+    fake.add_file("foo/x.txt", b"short")
+    file = fake_client.get("foo/x.txt")
+    assert isinstance(file, caterva2.File)
+    fake.add_file("foo/x.txt", b"much longer")
+
+    assert file[:] == b"much longer"
+    assert len(file) == 11
+
+
 def test_pieces_of_two_generations_never_mix(fake: FakeSubscriber, fake_client: Client, line: str) -> None:
     from caterva2.client.reading import Reader
     from caterva2.model.slicing import NDSlice

@@ -280,6 +280,16 @@ def test_replaced_dataset_is_read_as_it_is_now(served: Served, cube: Dataset) ->
     np.testing.assert_array_equal(cube[:], CUBE[:2].astype("int16"))
 
 
+def test_attributes_follow_a_dataset_that_was_read_anew(served: Served, client: Client) -> None:
+    served.add_array("a.b2nd", np.arange(5), vlmeta={"unit": "K"})
+    dataset = client.get(f"{served.root}/a.b2nd")
+    assert isinstance(dataset, Dataset)
+    served.add_array("a.b2nd", np.arange(5) + 1, vlmeta={"unit": "mK"})
+
+    np.testing.assert_array_equal(dataset[:], np.arange(5) + 1)
+    assert dataset.vlmeta == {"unit": "mK"}
+
+
 def test_names_with_blanks_and_unicode_and_percent_arrive(served: Served, client: Client) -> None:
     name = "a b/Größe 100%.b2nd"
     served.add_array(name, np.arange(5))
