@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from caterva2.client.datachannel import Answer
-    from caterva2.compute.extents import Record
+    from caterva2.compute.assemble import ScratchPool
+    from caterva2.compute.extents import Payloads, Record
     from caterva2.compute.frames import Skeleton
     from caterva2.model.slicing import NDSlice
 
@@ -26,7 +27,24 @@ THREADS = 2
 """Threads that decode one answer; more gain nothing, for one reads and all share the memory bus."""
 
 
-def data_from_answer(answer: Answer, wanted: NDSlice) -> Data:
+class Workspace:
+    """Memory that one reader's answers use again, up to some 30 MiB: fresh pages are dear."""
+
+    def __init__(self) -> None:
+        self._pools: tuple[Payloads, ScratchPool] | None = None
+
+    @property
+    def pools(self) -> tuple[Payloads, ScratchPool]:
+        """Buffers for what arrives, and for what is decoded on the way."""
+        if self._pools is None:
+            from caterva2.compute.assemble import ScratchPool
+            from caterva2.compute.extents import Payloads
+
+            self._pools = Payloads(), ScratchPool()
+        return self._pools
+
+
+def data_from_answer(answer: Answer, wanted: NDSlice, workspace: Workspace | None = None) -> Data:
     """Read the body of an answer; blocking, CPU-bound.
 
     Parameters
@@ -35,6 +53,8 @@ def data_from_answer(answer: Answer, wanted: NDSlice) -> Data:
         Without error, and its body unread.
     wanted
         What was asked for: stored chunks hold more than that.
+    workspace
+        Memory to be used again.
 
     Returns
     -------
@@ -51,7 +71,7 @@ def data_from_answer(answer: Answer, wanted: NDSlice) -> Data:
     """
     media = _media(answer)
     if media == wire.EXTENTS:
-        return _from_chunks(answer, wanted)
+        return _from_chunks(answer, wanted, workspace or Workspace())
     if media != wire.BINARY:
         raise ProtocolMismatch(f"expected {wire.BINARY}, found {media}")
     from caterva2.compute.framedata import frame_contents, receive_frame
@@ -75,13 +95,14 @@ def _media(answer: Answer) -> str:
     return answer.headers.get("content-type", wire.BINARY).partition(";")[0].strip()
 
 
-def _from_chunks(answer: Answer, wanted: NDSlice) -> npt.NDArray[Any]:
+def _from_chunks(answer: Answer, wanted: NDSlice, workspace: Workspace) -> npt.NDArray[Any]:
     """Decode stored chunks in threads while the next ones arrive."""
     from concurrent.futures import ThreadPoolExecutor
 
     from caterva2.compute import assemble, codec, extents
 
-    records = extents.read_records(answer.readinto, total=_length(answer))
+    payloads, scratches = workspace.pools
+    records = extents.read_records(answer.readinto, total=_length(answer), allocate=payloads.take)
     first = next(records, None)
     if first is None:
         raise CorruptChunk("the answer holds no chunks and no description")
@@ -92,13 +113,13 @@ def _from_chunks(answer: Answer, wanted: NDSlice) -> npt.NDArray[Any]:
     window = wanted.bind(array.shape)
     missing = dict(window.chunks_touched(array.shape, array.chunks))
     out = assemble.empty(window, array)
-    scratches = assemble.ScratchPool()
 
     def put(record: Record, coords: tuple[int, ...]) -> None:
         record.verify()
         piece = extents.piece_from_record(record, skeleton)
         with scratches.borrow() as scratch:
             assemble.fill(out, piece, array, window, coords, scratch)
+        payloads.give(record.payload)
 
     codec.release_gil()
     pending: collections.deque[Future[None]] = collections.deque()

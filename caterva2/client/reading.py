@@ -49,6 +49,7 @@ class Reader:
     def __init__(self, channel: Channel, *, max_piece_bytes: int = MAX_PIECE_BYTES) -> None:
         self._channel = channel
         self._max_piece_bytes = max_piece_bytes
+        self._workspace = decode.Workspace()
 
     def slice(
         self, path: PathLike, wanted: NDSlice, *, column: str | None = None, generation: str | None = None
@@ -81,7 +82,7 @@ class Reader:
             found = answer.headers.get(_GENERATION)
             if None not in {found, generation} and found != generation:
                 raise DatasetChanged(f"{path} changed while it was read")
-            return decode.data_from_answer(answer, wanted), found
+            return decode.data_from_answer(answer, wanted, self._workspace), found
 
     def holder(
         self, path: PathLike, wanted: NDSlice, *, column: str | None = None

@@ -20,7 +20,8 @@ from caterva2.model.slicing import Axis, Window
 Array = npt.NDArray[Any]
 Bytes = npt.NDArray[np.uint8]
 
-MAX_SCRATCH = 16 << 20
+MAX_SCRATCH = 4 << 20
+MOST_SCRATCHES = 4
 SMALL_BLOCK = 8192
 """Blocks below so many bytes are placed all at once; larger ones one by one, in the processor's cache."""
 
@@ -81,7 +82,8 @@ class ScratchPool:
         try:
             yield scratch
         finally:
-            self._free.append(scratch)
+            if len(self._free) < MOST_SCRATCHES:
+                self._free.append(scratch)
 
 
 def decode_blocks(

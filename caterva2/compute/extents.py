@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import itertools
 import struct
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
@@ -49,6 +50,7 @@ PER_UNIT = 4 + 8 + 4 + 8
 MAX_UNITS = 1 << 17
 MAX_RECORD = 2**31
 UNBOUNDED = 1 << 62
+MAX_KEPT, MOST_KEPT = 4 << 20, 6
 
 ReadInto: TypeAlias = Callable[[memoryview], None]
 
@@ -292,24 +294,28 @@ class Record:
 
 
 class Payloads:
-    """Memory for payloads, used again once it was given back. `take` from one thread, `give` from any."""
+    """Memory for payloads, used again once it was given back; by any threads."""
 
     def __init__(self) -> None:
         self._free: list[npt.NDArray[np.uint8]] = []
+        self._lock = threading.Lock()
 
     def take(self, nbytes: int) -> memoryview:
         """Return a buffer of `nbytes` undefined bytes."""
-        while self._free:
-            memory = self._free.pop()
-            if len(memory) >= nbytes:
-                return memoryview(memory.data)[:nbytes]
+        with self._lock:
+            while self._free:
+                memory = self._free.pop()
+                if len(memory) >= nbytes:
+                    return memoryview(memory.data)[:nbytes]
         return memoryview(np.empty(nbytes + nbytes // 16, np.uint8).data)[:nbytes]
 
     def give(self, payload: memoryview) -> None:
         """Give a buffer back; nothing may refer to it any more."""
         memory = payload.obj
-        if isinstance(memory, np.ndarray):
-            self._free.append(memory)
+        if isinstance(memory, np.ndarray) and memory.nbytes <= MAX_KEPT:
+            with self._lock:
+                if len(self._free) < MOST_KEPT:
+                    self._free.append(memory)
 
 
 def new_payload(nbytes: int) -> memoryview:
