@@ -12,6 +12,7 @@ from caterva2.errors import BrokerUnavailable, Caterva2Error, RootNotFound
 from caterva2.model.events import DatasetChanged, DatasetRemoved, Envelope, Resync, RootChanged
 from caterva2.model.roots import BrokerRoot, RootStatus
 from caterva2.roles.subscriber.remote import RemoteRoot
+from caterva2.roles.subscriber.traffic import Traffic
 from caterva2.runtime.hub import Hub
 from caterva2.runtime.workers import Lane, Workers
 from caterva2.storage.state import Catalog
@@ -39,6 +40,7 @@ class Network:
         hub: Hub,
         workers: Workers,
         changed: Callable[[str, str | None], None],
+        traffic: Traffic,
     ) -> None:
         self._broker = broker
         self._secret = secret
@@ -46,6 +48,7 @@ class Network:
         self._hub = hub
         self._workers = workers
         self._changed = changed
+        self._traffic = traffic
         self._roots: dict[str, RemoteRoot] = {}
         self._peer = Peer(broker, secret=secret, timeout_s=3.0) if broker else None
         self._task: asyncio.Task[None] | None = None
@@ -144,6 +147,7 @@ class Network:
             root = self._roots[name] = RemoteRoot(
                 name, http, secret=self._secret, catalog=self._catalog, hub=self._hub,
                 workers=self._workers, changed=self._changed,
+                traffic=self._traffic,
             )  # fmt: skip
         return root
 
@@ -177,6 +181,7 @@ class Network:
 
     async def _received(self, envelope: Envelope) -> None:
         event = envelope.event
+        self._traffic.heard(envelope.at)
         if isinstance(event, Resync):
             await self._list_roots()
         elif isinstance(event, RootChanged):

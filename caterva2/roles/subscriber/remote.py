@@ -24,6 +24,7 @@ from caterva2.model.datasets import Entry
 from caterva2.model.events import DatasetChanged, DatasetRemoved, Envelope, Event, Resync
 from caterva2.model.requests import BlocksRequest
 from caterva2.model.roots import Freshness, RootInfo, RootStatus
+from caterva2.roles.subscriber.traffic import Traffic
 from caterva2.runtime.hub import Hub
 from caterva2.runtime.workers import Lane, Workers
 from caterva2.storage.state import Catalog
@@ -66,6 +67,7 @@ class RemoteRoot:
         hub: Hub,
         workers: Workers,
         changed: Callable[[str, str | None], None],
+        traffic: Traffic,
     ) -> None:
         self.name = name
         self.http = http
@@ -77,6 +79,7 @@ class RemoteRoot:
         self._hub = hub
         self._workers = workers
         self._changed = changed
+        self._traffic = traffic
         self._peer = Peer(http, secret=secret, timeout_s=SILENCE_S, max_connections=REQUESTS_AT_ONCE + 2)
         self._slots = asyncio.Semaphore(REQUESTS_AT_ONCE)
         self._linked = False
@@ -257,6 +260,7 @@ class RemoteRoot:
         self._settled.set()
 
     async def _received(self, envelope: Envelope) -> None:
+        self._traffic.heard(envelope.at)
         if isinstance(envelope.event, Resync):
             await self._sync()
         else:
@@ -304,9 +308,14 @@ class RemoteRoot:
             while True:
                 at = after
                 page = await self._workers.run(Lane.NET, self._peer.catalog_page, at, PAGE)
-                changed = [e for e in page.entries if known.pop(e.path, None) != e.etag]
-                for entry in changed:
-                    self._changed(self.name, entry.path)
+                changed = []
+                for entry in page.entries:
+                    before = known.pop(entry.path, None)
+                    if before == entry.etag:
+                        continue
+                    changed.append(entry)
+                    if before is not None:
+                        self._changed(self.name, entry.path)
                 await self._workers.run(Lane.DISK, self._catalog.upsert, self.name, page.entries)
                 nchanges += len(changed)
                 if nchanges <= MANY:

@@ -61,7 +61,13 @@ class Subscriber:
         self._workers = workers
         self._tasks = Supervisor("subscriber")
         self.network = Network(
-            broker=broker, secret=secret, catalog=catalog, hub=hub, workers=workers, changed=self._changed
+            broker=broker,
+            secret=secret,
+            catalog=catalog,
+            hub=hub,
+            workers=workers,
+            changed=self._changed,
+            traffic=self.traffic,
         )
         self._areas = {name: LocalRoot(source, catalog, hub, workers, name) for name, source in areas.items()}
         self._watchers = {name: Watcher(source, workers) for name, source in areas.items()}

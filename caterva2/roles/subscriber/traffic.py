@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 
 
@@ -25,6 +26,10 @@ class Traffic:
     fetched_bytes: int = 0
     fetches: int = 0
     event_lag_s: float = 0.0
+
+    def heard(self, at: float) -> None:
+        """Note an event that was emitted at `at`, seconds since 1970."""
+        self.event_lag_s = max(0.0, time.time() - at)
 
     def served(self, nbytes: int) -> None:
         """Count bytes that were in the cache."""
