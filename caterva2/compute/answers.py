@@ -62,7 +62,7 @@ def whole_frame(out: Array, selection: Selection, *, plain: bool) -> list[Buffer
         return list(
             raw_frame(out.tobytes(), Geometry(shape, shape, shape), dtype_to_text(dtype), dtype.itemsize)
         )
-    typesize = typesize_of(dtype)
+    typesize = dtype.itemsize
     geometry = Geometry(shape, shape, shape)
     data = out.reshape(-1).view(np.uint8).data if out.nbytes else b""
     text = dtype_to_text(dtype)
@@ -92,7 +92,7 @@ def answer_chunk(out: Array, sub: Window, field: str | None, geometry: Geometry,
     padded = out if plain else _padded(out.reshape(sub.shape), geometry.chunks)
     blocksize = math.prod(geometry.blocks) * out.dtype.itemsize
     return compressed_chunk(
-        np.ascontiguousarray(padded).reshape(-1).view(np.uint8), blocksize, typesize_of(out.dtype)
+        np.ascontiguousarray(padded).reshape(-1).view(np.uint8), blocksize, out.dtype.itemsize
     )
 
 
@@ -134,8 +134,3 @@ def result_dtype(array: ArrayMeta, field: str | None) -> np.dtype[Any]:
             f"field {field!r} holds an array of shape {dtype.shape} in each item", hint="read the items"
         )
     return dtype
-
-
-def typesize_of(dtype: np.dtype[Any]) -> int:
-    """Return the size of an item as a chunk header can say it: 1 for large ones."""
-    return dtype.itemsize if dtype.itemsize <= 255 else 1

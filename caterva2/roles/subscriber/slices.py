@@ -15,7 +15,6 @@ from caterva2.compute.answers import (
     answer_chunk,
     answer_parts,
     result_dtype,
-    typesize_of,
     whole_frame,
 )
 from caterva2.compute.assemble import Array, ScratchPool, empty, fill
@@ -219,7 +218,7 @@ class SliceReader:
             total = chunksize * len(sizes) if file.skeleton.meta else nbytes
             before, after = frame_ends(
                 sizes, total, geometry if file.skeleton.meta else None,
-                dtype_to_text(dtype), typesize_of(dtype), blocksize, chunksize, clevel=1,
+                dtype_to_text(dtype), dtype.itemsize, blocksize, chunksize, clevel=1,
             )  # fmt: skip
         except BaseException:
             spool.close()
