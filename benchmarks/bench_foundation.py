@@ -3,7 +3,7 @@
 Compared, in interleaved rounds of one run, with the standard executor and with
 a bare Tornado handler. Read the ratios; the digits are those of the machine.
 
-    python -m benchmarks.bench_foundation
+    python -m benchmarks foundation
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
 from tornado.web import Application, RequestHandler
 
+from benchmarks.report import Report, ratio
+from benchmarks.settings import Settings
 from caterva2.model.routes import Role, routes_of
 from caterva2.runtime.workers import Lane, Workers
 from caterva2.transport.app import make_application
@@ -65,7 +67,7 @@ async def hops(run: Callable[..., Awaitable[int]], ncallers: int, ncalls: int) -
     return (time.process_time() - began) / ncalls * 1e6
 
 
-async def bench_hops() -> None:
+async def bench_hops(report: Report) -> None:
     loop = asyncio.get_running_loop()
     executor, workers = ThreadPoolExecutor(8), Workers(disk=8)
     workers.start()
@@ -81,12 +83,12 @@ async def bench_hops() -> None:
         for _ in range(ROUNDS):
             found["executor"].append(await hops(standard, ncallers, 4000))
             found["workers"].append(await hops(ours, ncallers, 4000))
-        report(f"hop, {ncallers} callers", found)
+        added(report, f"hop, {ncallers} callers", found)
     await workers.stop()
     executor.shutdown()
 
 
-async def bench_handlers() -> None:
+async def bench_handlers(report: Report) -> None:
     every = {route.name: Ours for route in routes_of(Role.SUBSCRIBER)}
     applications = {
         "bare": Application([(r"/api/fetch/(.*)", Bare)], log_function=lambda handler: None),
@@ -106,7 +108,7 @@ async def bench_handlers() -> None:
             )
             await client.wait()
             found[name].append((time.thread_time() - began) / NREQUESTS * 1e6)
-    report("request for 400 bytes", found)
+    added(report, "request for 400 bytes", found)
 
 
 CLIENT = f"""
@@ -122,17 +124,16 @@ for _ in range(int(sys.argv[2])):
 """
 
 
-def report(what: str, found: dict[str, list[float]]) -> None:
+def added(report: Report, what: str, found: dict[str, list[float]]) -> None:
     medians = {name: statistics.median(values) for name, values in found.items()}
-    base, ours = medians.values()
+    base, ours = found.values()
     text = ", ".join(f"{name} {value:.1f} us" for name, value in medians.items())
-    print(f"{what}: {text} of processor time; ratio {ours / base:.2f}")
+    report.add(f"{what}: processor time", ratio(ours, base), "x", note=text)
 
 
-async def main() -> None:
-    await bench_hops()
-    await bench_handlers()
+def run(bench: Settings) -> None:
+    async def both() -> None:
+        await bench_hops(bench.report)
+        await bench_handlers(bench.report)
 
-
-if __name__ == "__main__":
-    asyncio.run(main())
+    asyncio.run(both())

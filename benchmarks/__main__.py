@@ -1,0 +1,64 @@
+"""Run the benchmarks: all of them, or those that are named.
+
+Peers run in the same rounds, so ratios mean something on a busy machine, and
+absolute figures little. Exit status 1 if a limit is missed and ``--strict`` is given.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from benchmarks import (
+    bench_bulk,
+    bench_busy,
+    bench_cold,
+    bench_foundation,
+    bench_many,
+    bench_small,
+    bench_start,
+)
+from benchmarks.network import REPOSITORY
+from benchmarks.report import Report
+from benchmarks.settings import Settings
+
+BENCHES: dict[str, Callable[[Settings], None]] = {
+    "start": bench_start.run,
+    "small": bench_small.run,
+    "bulk": bench_bulk.run,
+    "files": bench_bulk.run_files,
+    "busy": bench_busy.run,
+    "memory": bench_busy.run_memory,
+    "cold": bench_cold.run,
+    "many": bench_many.run,
+    "foundation": bench_foundation.run,
+}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of {', '.join(BENCHES)}; all if none")
+    parser.add_argument("--rounds", type=int, default=5, help="rounds of a comparison (default: 5)")
+    parser.add_argument("--strict", action="store_true", help="exit status 1 if a limit is missed")
+    parser.add_argument(
+        "--work", type=Path, default=REPOSITORY / "_bench", help="where data sets are kept (default: _bench)"
+    )
+    options = parser.parse_args()
+    unknown = sorted(set(options.names) - set(BENCHES))
+    if unknown:
+        parser.error(f"unknown {', '.join(unknown)}; there are {', '.join(BENCHES)}")
+    report = Report()
+    bench = Settings(report, options.work.resolve(), options.rounds)
+    with bench.stack:
+        for name in options.names or (name for name in BENCHES if name != "memory"):
+            report.bench = name
+            BENCHES[name](bench)
+    file = report.save(Path(__file__).parent / "results")
+    print(f"{len(report.missed)} limits missed; written to {file.relative_to(REPOSITORY)}")
+    return 1 if options.strict and report.missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
