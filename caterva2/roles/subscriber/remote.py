@@ -154,10 +154,17 @@ class RemoteRoot:
             name=self.name,
             http=self.http,
             subscribed=True if self.subscribed else None,
-            status=RootStatus.ONLINE if self._linked else self.status,
+            status=self._status,
             freshness=str(self.freshness) if self.subscribed else None,
             error=self.error if self.subscribed and not self._linked else None,
         )
+
+    @property
+    def _status(self) -> RootStatus | None:
+        """What is seen of the publisher here; before a subscription, what the broker says."""
+        if not self.subscribed or not (self._ready.is_set() or self._settled.is_set()):
+            return self.status
+        return RootStatus.ONLINE if self._linked else RootStatus.OFFLINE
 
     async def wait_ready(self, timeout_s: float = SYNC_WAIT_S) -> None:
         """Wait until the files of the root are known.
