@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from caterva2.client.decode import Data
     from caterva2.client.description import Description
 
-MAX_PIECE_BYTES = 128 << 20
+MAX_PIECE_BYTES = 512 << 20
 """A slice with more bytes is read in pieces of at most so many, unless a chunk is larger."""
 
 

@@ -15,9 +15,11 @@ from caterva2.client import calls
 from caterva2.errors import (
     AlreadyExists,
     BadPath,
+    BrokenDataset,
     ConnectFailed,
     CorruptChunk,
     DatasetChanged,
+    DatasetNotFound,
     ProtocolMismatch,
     TimedOut,
 )
@@ -103,16 +105,28 @@ def download_tree(
         Directory for them; made if missing.
     progress
         Called with the bytes of all files together; their total is not known.
+
+    Raises
+    ------
+    BrokenDataset, DatasetNotFound
+        Some files can not be read, or went away meanwhile; all others are there.
     """
     target.mkdir(parents=True, exist_ok=True)
     before = 0
+    failed: list[BrokenDataset | DatasetNotFound] = []
     for source, goal in tree_targets(path, names, target):
 
         def count(done: int, _: int | None, before: int = before) -> None:
             if progress is not None:
                 progress(before + done, None)
 
-        before += download_file(channel, source, goal, progress=count).stat().st_size
+        try:
+            before += download_file(channel, source, goal, progress=count).stat().st_size
+        except (BrokenDataset, DatasetNotFound) as exc:
+            failed.append(exc)
+    if failed:
+        more = f", and {len(failed) - 1} others" if len(failed) > 1 else ""
+        raise type(failed[0])(f"{failed[0].message}{more}", hint="all other files were saved")
     return target
 
 

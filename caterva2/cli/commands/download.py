@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from caterva2.cli.commands.base import add_path
+from caterva2.errors import BrokenDataset, DatasetNotFound
 
 if TYPE_CHECKING:
     from caterva2.cli.commands.base import Context
@@ -45,12 +46,20 @@ def _save(context: Context, file: File, localpath: str | Path | None) -> Path:
 
 def _save_directory(context: Context, directory: Directory) -> None:
     target = Path(context.args.localpath or str(directory.path))
-    saved = []
+    saved, failed = [], 0
     for file, goal in directory.targets(target):
-        saved.append(str(_save(context, file, goal)))
+        try:
+            saved.append(str(_save(context, file, goal)))
+        except (BrokenDataset, DatasetNotFound) as exc:
+            # One bad file must not stop the others.
+            context.output.error(str(exc))
+            failed += 1
+            continue
         if not context.output.as_json:
             context.output.line(f"Dataset saved to {saved[-1]}")
     if context.output.as_json:
         context.output.document(saved)
-    elif not saved:
+    elif not saved and not failed:
         context.output.note(f"{directory} holds no files")
+    if failed:
+        raise BrokenDataset(f"{failed} of {failed + len(saved)} files could not be saved")

@@ -181,6 +181,17 @@ def test_download_of_a_directory(served: Served, run: Run) -> None:
     assert run.json("download", f"{served.root}/dir1/", "d") == ["d/plane.b2nd"]
 
 
+def test_download_of_a_directory_goes_on_behind_a_broken_file(served: Served, run: Run) -> None:
+    served.add_broken("bad.b2nd")
+
+    assert run("download", served.root, "copy") == 1
+
+    assert run.out == "Dataset saved to copy/README.md\nDataset saved to copy/dir1/plane.b2nd\n"
+    first, last = run.err.splitlines()
+    assert "bad.b2nd" in first
+    assert last == "Error: 1 of 3 files could not be saved"
+
+
 @pytest.mark.parametrize(
     ("args", "message"),
     [

@@ -15,6 +15,7 @@ from caterva2 import Client
 from caterva2.errors import (
     AlreadyExists,
     BadPath,
+    BrokenDataset,
     ConnectFailed,
     CorruptChunk,
     DatasetNotFound,
@@ -177,6 +178,22 @@ def test_answer_to_another_range_is_refused(
 
     with pytest.raises(ProtocolMismatch, match="from byte 1000000 on"):
         fake_client.download(big, tmp_path / "x")
+
+
+def test_broken_file_in_a_directory_stops_no_other(
+    fake: FakeSubscriber, fake_client: Client, tmp_path: Path
+) -> None:
+    fake.add_file("foo/d/a.txt", b"a")
+    fake.add_broken("foo/d/b.b2nd", "cut")
+    fake.add_broken("foo/d/c.b2nd", "cut")
+    fake.add_file("foo/d/z.txt", b"z")
+
+    with pytest.raises(
+        BrokenDataset, match=r"b\.b2nd is broken: cut, and 1 others \(all other files were saved"
+    ):
+        fake_client.download("foo/d", tmp_path)
+
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.txt", "z.txt"]
 
 
 def test_name_that_would_leave_the_directory_is_refused(
