@@ -250,6 +250,8 @@ def _from_part(part: object) -> Item:
 
 
 def _as_int(value: object) -> int:
+    if type(value) is int:  # asking for a protocol is slow
+        return value
     if not isinstance(value, SupportsIndex):
         raise BadSlice(f"{_short(repr(value))} is not an integer, a slice or '...'")
     try:
