@@ -169,11 +169,8 @@ class Skeleton:
             raise BrokenDataset(
                 "chunks of this frame differ in size; it can only be read as a whole or by chunk"
             )
-        size = (
-            self.typesize
-            if self.chunksize % self.typesize == 0 and self.block_nbytes % self.typesize == 0
-            else 1
-        )
+        lengths = (self.chunksize, self.block_nbytes, self.nbytes)
+        size = 1 if any(n % self.typesize for n in lengths) else self.typesize
         dtype = np.dtype(f"V{size}")
         block = (self.block_nbytes or self.chunksize) // size
         return ArrayMeta((self.nbytes // size,), (self.chunksize // size,), (block,), dtype)

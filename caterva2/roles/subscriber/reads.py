@@ -26,7 +26,6 @@ from caterva2.runtime.workers import Lane, Workers
 from caterva2.storage.source import StoredFrame
 
 PLAIN_BYTES = 1 << 20
-_ETAG = str.maketrans({",": ";", " ": None, "\t": None, "\n": None})
 
 
 class Caller(NamedTuple):
@@ -134,7 +133,7 @@ class Reads:
         if array is not None and query.field is None and window.covers(array.shape):
             return self._whole(file)
         selection = Selection(window, query.field, caller.local)
-        etag = f"{file.entry.etag}-{(query.slice_ or '').translate(_ETAG)}"
+        etag = f"{file.entry.etag}-{''.join((query.slice_ or '').split()).replace(',', ';')}"
         if query.field is not None:
             etag = _combined(file.entry.etag, query)
         freshness = self._library.freshness(file.path)
@@ -196,28 +195,28 @@ class Reads:
 
     async def _plain(self, file: OpenedFile, start: int, stop: int) -> AsyncIterator[Buffer]:
         """Yield the bytes of a plain file from its frame, in steps that follow its chunks."""
-        step = max(1, min(file.skeleton.chunksize, PLAIN_BYTES))
+        itemsize = file.skeleton.array.dtype.itemsize  # more than 1 only in a frame that others have made
+        step = max(1, min(file.skeleton.chunksize, PLAIN_BYTES) // itemsize) * itemsize
         at = start
         while at < stop:
             end = min(stop, (at // step + 1) * step)
-            items = await self._slices.array(file, Window((Axis(at, end),)))
-            yield items.tobytes()
+            first, last = at // itemsize, -(-end // itemsize)
+            items = await self._slices.array(file, Window((Axis(first, last),)))
+            yield items.tobytes()[at - first * itemsize : end - first * itemsize]
             at = end
 
     def _plain_local(self, path: DatasetPath, stored: StoredFrame, entry: Entry) -> Reply:
         async def read(start: int, stop: int) -> AsyncIterator[Buffer]:
-            try:
-                at = start
-                while at < stop:
-                    n = min(PLAIN_BYTES, stop - at)
-                    yield await self._workers.run(Lane.DISK, stored.read, at, n)
-                    at += n
-            finally:
-                stored.close()
+            # Called once for each byte range, or never: the file is closed when the reply is dropped.
+            at = start
+            while at < stop:
+                n = min(PLAIN_BYTES, stop - at)
+                yield await self._workers.run(Lane.DISK, stored.read, at, n)
+                at += n
 
         return Reply(
-            etag=f"{entry.etag}-plain", freshness=self._library.freshness(path), media=guess_media(path.name),
-            read=read, length=stored.size, mtime_ns=entry.mtime_ns,
+            etag=f"{stored.etag}-plain", freshness=self._library.freshness(path),
+            media=guess_media(path.name), read=read, length=stored.size, mtime_ns=entry.mtime_ns,
             filename=path.name, headers={"Vary": "Accept-Encoding"},
         )  # fmt: skip
 
@@ -234,7 +233,7 @@ class Reads:
             if len(data) >= CHUNK_HEADER and stored[31] >> 4 & 7 == SPECIAL_UNINIT:
                 data = data[:31] + bytes([1 << 4])
         return Reply(
-            etag=f"{file.entry.etag}-{nchunk}", freshness=self._library.freshness(file.path),
+            etag=f"{file.entry.etag}-chunk{nchunk}", freshness=self._library.freshness(file.path),
             buffers=[data], length=len(data), mtime_ns=file.entry.mtime_ns,
         )  # fmt: skip
 

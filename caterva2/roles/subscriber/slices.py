@@ -223,7 +223,9 @@ class SliceReader:
         except BaseException:
             spool.close()
             raise
-        return Answer(None, self._read_spool(before, spool, after), len(before) + sum(sizes) + len(after))
+        stream = self._read_spool(before, spool, after)
+        await anext(stream)  # a generator that never began does nothing when it is closed
+        return Answer(None, stream, len(before) + sum(sizes) + len(after))
 
     async def _chunk(self, file: OpenedFile, sub: Window, selection: Selection, geometry: Geometry) -> bytes:
         out = await self.array(file, sub)
@@ -235,6 +237,7 @@ class SliceReader:
         self, before: bytes, spool: IO[bytes], after: bytes
     ) -> AsyncGenerator[Buffer, None]:
         try:
+            yield b""
             yield before
             spool.seek(0)
             while True:

@@ -64,9 +64,9 @@ class DataHandler(BaseHandler[Subscriber]):
             )
             return
         headers["Accept-Ranges"] = "none"
-        if "Range" in self.request.headers:
-            raise RangeNotSatisfiable("a computed answer has no byte ranges", hint="ask without Range")
         try:
+            if "Range" in self.request.headers:
+                raise RangeNotSatisfiable("a computed answer has no byte ranges", hint="ask without Range")
             if self.not_modified(reply.etag):
                 return
             if reply.buffers is not None:
