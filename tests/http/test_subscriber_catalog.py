@@ -19,14 +19,33 @@ each_root = pytest.mark.parametrize("root", ROOTS)
 
 FILES = sorted([*arrays(), *PLAIN, "ds-hello.b2frame", "packed.txt", "broken.b2nd"], key=str.encode)
 SCHUNK_KEYS = {
-    "cbytes", "chunkshape", "chunksize", "contiguous", "cparams", "cratio", "nbytes", "urlpath", "vlmeta",
-    "nchunks", "blocksize", "mtime",
-}  # fmt: skip
+    "cbytes",
+    "chunkshape",
+    "chunksize",
+    "contiguous",
+    "cparams",
+    "cratio",
+    "nbytes",
+    "urlpath",
+    "vlmeta",
+    "nchunks",
+    "blocksize",
+    "mtime",
+}
 ADDED_KEYS = {"kind", "accept_ranges"}
 CPARAMS_KEYS = {
-    "codec", "codec_meta", "clevel", "filters", "filters_meta", "typesize", "blocksize", "nthreads",
-    "splitmode", "tuner", "use_dict",
-}  # fmt: skip
+    "codec",
+    "codec_meta",
+    "clevel",
+    "filters",
+    "filters_meta",
+    "typesize",
+    "blocksize",
+    "nthreads",
+    "splitmode",
+    "tuner",
+    "use_dict",
+}
 
 
 def url(path: str) -> str:
@@ -49,11 +68,15 @@ async def test_roots_are_named_with_publisher_and_subscription(filled: Cluster) 
 
     assert list(roots) == ["@public", "foo", "other"]
     assert {k: roots["foo"][k] for k in ("name", "http", "subscribed")} == {
-        "name": "foo", "http": str(filled.publishers["foo"].address), "subscribed": True,
-    }  # fmt: skip
+        "name": "foo",
+        "http": str(filled.publishers["foo"].address),
+        "subscribed": True,
+    }
     assert {k: roots["@public"][k] for k in ("name", "http", "subscribed")} == {
-        "name": "@public", "http": "", "subscribed": True,
-    }  # fmt: skip
+        "name": "@public",
+        "http": "",
+        "subscribed": True,
+    }
     assert "subscribed" in roots["other"]
     assert roots["other"]["subscribed"] is None
 
@@ -119,9 +142,22 @@ async def test_list_of_a_file_is_its_own_name(filled: Cluster, root: str, path: 
 
 @pytest.mark.parametrize(
     "path",
-    ["foo/nothing", "@public/nothing", "foo/dir", "@public/dir", "foo/README.md/x", "nowhere", "nowhere/x",
-     "@personal", "@shared", "@shared/x", "", "foo/README.md.b2", "@public/README.md.b2"],
-)  # fmt: skip
+    [
+        "foo/nothing",
+        "@public/nothing",
+        "foo/dir",
+        "@public/dir",
+        "foo/README.md/x",
+        "nowhere",
+        "nowhere/x",
+        "@personal",
+        "@shared",
+        "@shared/x",
+        "",
+        "foo/README.md.b2",
+        "@public/README.md.b2",
+    ],
+)
 async def test_list_of_what_is_not_there_is_404(filled: Cluster, path: str) -> None:
     answer = await filled.get(f"/api/list/{path}")
 

@@ -201,11 +201,19 @@ async def test_if_range_guards_against_mixing_generations(
 @each_root
 @pytest.mark.parametrize(
     "target",
-    ["fetch/{}/ds-1d.b2nd", "fetch/{}/README.md", "fetch/{}/ds-1d.b2nd?slice_=3:9",
-     "fetch/{}/ds-1d-fields.b2nd?field=a", "fetch/{}/ds-1d.b2nd?indices=%5B%5B1%2C2%5D%5D",
-     "fetch/{}/big.b2nd?slice_=1:99", "fetch/{}/ds-hello.b2frame?slice_=3:9", "download/{}/README.md",
-     "download/{}/ds-1d.b2nd", "chunk/{}/ds-1d.b2nd?nchunk=1"],
-)  # fmt: skip
+    [
+        "fetch/{}/ds-1d.b2nd",
+        "fetch/{}/README.md",
+        "fetch/{}/ds-1d.b2nd?slice_=3:9",
+        "fetch/{}/ds-1d-fields.b2nd?field=a",
+        "fetch/{}/ds-1d.b2nd?indices=%5B%5B1%2C2%5D%5D",
+        "fetch/{}/big.b2nd?slice_=1:99",
+        "fetch/{}/ds-hello.b2frame?slice_=3:9",
+        "download/{}/README.md",
+        "download/{}/ds-1d.b2nd",
+        "chunk/{}/ds-1d.b2nd?nchunk=1",
+    ],
+)
 async def test_known_content_is_not_sent_again(filled: Cluster, root: str, target: str) -> None:
     target = "/api/" + target.format(root)
     first = await filled.get(target)
@@ -222,11 +230,16 @@ async def test_known_content_is_not_sent_again(filled: Cluster, root: str, targe
 @each_root
 async def test_different_answers_have_different_etags(filled: Cluster, root: str) -> None:
     targets = [
-        "fetch/{}/ds-1d-fields.b2nd", "fetch/{}/ds-1d-fields.b2nd?slice_=0:5",
-        "fetch/{}/ds-1d-fields.b2nd?slice_=0", "fetch/{}/ds-1d-fields.b2nd?field=a", "fetch/{}/ds-1d-fields.b2nd?field=b",
-        "fetch/{}/ds-1d-fields.b2nd?slice_=0:5&field=a", "fetch/{}/ds-1d-fields.b2nd?indices=[[0,1]]",
-        "chunk/{}/ds-1d-fields.b2nd?nchunk=0", "chunk/{}/ds-1d-fields.b2nd?nchunk=1",
-    ]  # fmt: skip
+        "fetch/{}/ds-1d-fields.b2nd",
+        "fetch/{}/ds-1d-fields.b2nd?slice_=0:5",
+        "fetch/{}/ds-1d-fields.b2nd?slice_=0",
+        "fetch/{}/ds-1d-fields.b2nd?field=a",
+        "fetch/{}/ds-1d-fields.b2nd?field=b",
+        "fetch/{}/ds-1d-fields.b2nd?slice_=0:5&field=a",
+        "fetch/{}/ds-1d-fields.b2nd?indices=[[0,1]]",
+        "chunk/{}/ds-1d-fields.b2nd?nchunk=0",
+        "chunk/{}/ds-1d-fields.b2nd?nchunk=1",
+    ]
 
     answers = [await filled.get("/api/" + target.format(root)) for target in targets]
 
@@ -239,10 +252,18 @@ async def test_different_answers_have_different_etags(filled: Cluster, root: str
 @each_root
 @pytest.mark.parametrize(
     "target",
-    ["fetch/{}/ds-1d.b2nd", "fetch/{}/README.md", "fetch/{}/ds-1d.b2nd?slice_=3:9",
-     "fetch/{}/big.b2nd?slice_=1:99", "download/{}/README.md", "download/{}/data.bin",
-     "chunk/{}/ds-1d.b2nd?nchunk=1", "list/{}", "info/{}/ds-1d.b2nd"],
-)  # fmt: skip
+    [
+        "fetch/{}/ds-1d.b2nd",
+        "fetch/{}/README.md",
+        "fetch/{}/ds-1d.b2nd?slice_=3:9",
+        "fetch/{}/big.b2nd?slice_=1:99",
+        "download/{}/README.md",
+        "download/{}/data.bin",
+        "chunk/{}/ds-1d.b2nd?nchunk=1",
+        "list/{}",
+        "info/{}/ds-1d.b2nd",
+    ],
+)
 async def test_head_is_get_without_the_body(filled: Cluster, root: str, target: str) -> None:
     target = "/api/" + target.format(root)
     full = await filled.get(target)
@@ -335,9 +356,15 @@ async def test_one_item_is_an_array_of_no_dimensions(
 @each_root
 @pytest.mark.parametrize(
     ("slice_", "key"),
-    [("1:99", np.s_[1:99]), ("::2", np.s_[::2]), (":, 3:97", np.s_[:, 3:97]), ("1:, :, 7", np.s_[1:, :, 7]),
-     ("5:95, 5:95, 10:190", np.s_[5:95, 5:95, 10:190]), ("0:100:3, 1:, ::-0", None)],
-)  # fmt: skip
+    [
+        ("1:99", np.s_[1:99]),
+        ("::2", np.s_[::2]),
+        (":, 3:97", np.s_[:, 3:97]),
+        ("1:, :, 7", np.s_[1:, :, 7]),
+        ("5:95, 5:95, 10:190", np.s_[5:95, 5:95, 10:190]),
+        ("0:100:3, 1:, ::-0", None),
+    ],
+)
 @pytest.mark.parametrize("proxied", [False, True])
 async def test_large_windows_are_those_of_numpy(
     filled: Cluster, root: str, slice_: str, key: Any, proxied: bool
@@ -376,10 +403,17 @@ async def test_range_of_a_computed_answer_is_416(filled: Cluster, root: str, tar
 # windows of bytes
 
 WINDOWS_BYTES = [
-    ("0", slice(0, 1)), ("7", slice(7, 8)), ("-1", slice(-1, None)), ("3:9", slice(3, 9)), (":5", slice(5)),
-    ("0:0", slice(0, 0)), ("-5:", slice(-5, None)), ("::3", slice(None, None, 3)), ("5:3", slice(5, 3)),
+    ("0", slice(0, 1)),
+    ("7", slice(7, 8)),
+    ("-1", slice(-1, None)),
+    ("3:9", slice(3, 9)),
+    (":5", slice(5)),
+    ("0:0", slice(0, 0)),
+    ("-5:", slice(-5, None)),
+    ("::3", slice(None, None, 3)),
+    ("5:3", slice(5, 3)),
     ("0:100000000", slice(None)),
-]  # fmt: skip
+]
 
 
 @each_root
@@ -410,10 +444,36 @@ async def test_items_of_a_frame_have_its_typesize(
 @pytest.mark.parametrize("path", ["ds-1d.b2nd", "dir1/ds-2d.b2nd", "README.md", "ds-hello.b2frame"])
 @pytest.mark.parametrize(
     "slice_",
-    ["9999999", "-9999999", "0,0,0,0", "...", "0,...", "x", "1.5", "0x10", "::0", "::-1", "5:1:-2", "[1]",
-     "None", "1;2", ",", "1,,2", "1:2:3:4", "\u0661", "1e3", "1 2", "--1", "True", "9" * 30, "1" * 100_00,
-     "0\x00", ":" * 500, "\u202e1"],
-)  # fmt: skip
+    [
+        "9999999",
+        "-9999999",
+        "0,0,0,0",
+        "...",
+        "0,...",
+        "x",
+        "1.5",
+        "0x10",
+        "::0",
+        "::-1",
+        "5:1:-2",
+        "[1]",
+        "None",
+        "1;2",
+        ",",
+        "1,,2",
+        "1:2:3:4",
+        "\u0661",
+        "1e3",
+        "1 2",
+        "--1",
+        "True",
+        "9" * 30,
+        "1" * 100_00,
+        "0\x00",
+        ":" * 500,
+        "\u202e1",
+    ],
+)
 @pytest.mark.parametrize("verb", ["GET", "POST"])
 async def test_what_is_no_window_is_refused(
     filled: Cluster, root: str, path: str, slice_: str, verb: str
@@ -446,10 +506,20 @@ async def test_scalar_has_no_axis_to_slice(filled: Cluster, root: str, slice_: s
 
 @pytest.mark.parametrize(
     ("path", "statuses"),
-    [("foo/nothing.b2nd", {404}), ("@public/nothing.b2nd", {404}), ("nowhere/x", {404}), ("@shared/x", {404}),
-     ("foo/dir1", {400, 404}), ("@public/dir1", {400, 404}), ("foo", {400, 404}), ("@public", {400, 404}),
-     ("foo/dir1/", {400, 404}), ("foo/broken.b2nd", {400}), ("@public/broken.b2nd", {400})],
-)  # fmt: skip
+    [
+        ("foo/nothing.b2nd", {404}),
+        ("@public/nothing.b2nd", {404}),
+        ("nowhere/x", {404}),
+        ("@shared/x", {404}),
+        ("foo/dir1", {400, 404}),
+        ("@public/dir1", {400, 404}),
+        ("foo", {400, 404}),
+        ("@public", {400, 404}),
+        ("foo/dir1/", {400, 404}),
+        ("foo/broken.b2nd", {400}),
+        ("@public/broken.b2nd", {400}),
+    ],
+)
 @pytest.mark.parametrize("call", ["fetch", "download", "chunk"])
 async def test_what_holds_no_data_is_refused(
     filled: Cluster, path: str, statuses: set[int], call: str
@@ -592,10 +662,33 @@ async def test_indices_select_as_in_numpy(
 @each_root
 @pytest.mark.parametrize(
     "indices",
-    ["", "x", "{}", "5", "[[0.5]]", '[["a"]]', "[[100000]]", "[[-100000]]", "[[0],[0],[0]]",
-     "[[1,2],[1,2,3]]", "[true]", "[[true,false]]", "[{}]", '["x"]', '["1,2"]', '["::-1"]', "[[[1],[1,2]]]", "[1e3]",
-     "[" * 2000 + "]" * 2000, "[[99999999999999999999999]]", "[NaN]", '["..."]', '[""]', "[[null]]"],
-)  # fmt: skip
+    [
+        "",
+        "x",
+        "{}",
+        "5",
+        "[[0.5]]",
+        '[["a"]]',
+        "[[100000]]",
+        "[[-100000]]",
+        "[[0],[0],[0]]",
+        "[[1,2],[1,2,3]]",
+        "[true]",
+        "[[true,false]]",
+        "[{}]",
+        '["x"]',
+        '["1,2"]',
+        '["::-1"]',
+        "[[[1],[1,2]]]",
+        "[1e3]",
+        "[" * 2000 + "]" * 2000,
+        "[[99999999999999999999999]]",
+        "[NaN]",
+        '["..."]',
+        '[""]',
+        "[[null]]",
+    ],
+)
 async def test_what_are_no_indices_is_refused(filled: Cluster, root: str, indices: str) -> None:
     answer = await filled.http.post(
         url(f"{root}/dir1/ds-2d.b2nd"), json={"indices": indices or "[", "slice_": None}
@@ -638,9 +731,14 @@ async def test_plain_file_is_downloaded_as_it_is(filled: Cluster, root: str, pat
 @each_root
 @pytest.mark.parametrize(
     ("path", "media"),
-    [("README.md", "text/markdown"), ("dir1/notes.html", "text/html"), ("dir1/table.csv", "text/csv"),
-     ("data.bin", "application/octet-stream"), ("packed.txt", "text/plain")],
-)  # fmt: skip
+    [
+        ("README.md", "text/markdown"),
+        ("dir1/notes.html", "text/html"),
+        ("dir1/table.csv", "text/csv"),
+        ("data.bin", "application/octet-stream"),
+        ("packed.txt", "text/plain"),
+    ],
+)
 async def test_media_type_of_a_download_is_guessed(filled: Cluster, root: str, path: str, media: str) -> None:
     answer = await filled.get(url(f"{root}/{path}", "download"))
 
@@ -694,9 +792,21 @@ async def test_range_of_a_download_is_part_of_the_plain_file(
 @each_root
 @pytest.mark.parametrize(
     "path",
-    ["ds-1d.b2nd", "big.b2nd", "dtypes/15.b2nd", "special/zeros.b2nd", "special/nans.b2nd",
-     "special/full.b2nd", "special/uninit.b2nd", "ds-hello.b2frame", "packed.txt", "README.md", "data.bin", "ds-sc-attr.b2nd"],
-)  # fmt: skip
+    [
+        "ds-1d.b2nd",
+        "big.b2nd",
+        "dtypes/15.b2nd",
+        "special/zeros.b2nd",
+        "special/nans.b2nd",
+        "special/full.b2nd",
+        "special/uninit.b2nd",
+        "ds-hello.b2frame",
+        "packed.txt",
+        "README.md",
+        "data.bin",
+        "ds-sc-attr.b2nd",
+    ],
+)
 async def test_chunks_decompress_to_what_the_file_holds(filled: Cluster, root: str, path: str) -> None:
     whole = blosc2.schunk_from_cframe((await filled.get(url(f"{root}/{path}"))).content)
 
