@@ -26,11 +26,13 @@ class Auth(enum.StrEnum):
     """Who may call an endpoint.
 
     ``PUBLIC``: anybody. ``OPTIONAL``: anybody, and who is logged in sees more.
-    ``SERVICE``: the network's own services; needs the shared secret if one is set.
+    ``LOGIN``: who is logged in. ``SERVICE``: the network's own services; needs the shared
+    secret if one is set.
     """
 
     PUBLIC = "public"
     OPTIONAL = "optional"
+    LOGIN = "login"
     SERVICE = "service"
 
 
@@ -98,6 +100,20 @@ READ_ERRORS = (
     errors.CorruptChunk,
     errors.Overloaded,
 )
+
+
+def _write(name: str, path: str, summary: str) -> Route:
+    """Return a row that changes an area."""
+    return Route(
+        name=name,
+        path=path,
+        methods=POST,
+        roles=S,
+        auth=Auth.LOGIN,
+        raises=(errors.NotAuthenticated,),
+        summary=summary,
+    )
+
 
 ROUTES: tuple[Route, ...] = (
     Route(
@@ -348,6 +364,13 @@ ROUTES: tuple[Route, ...] = (
         raises=(*READ_ERRORS, errors.BadRequest),
         summary="Read one stored chunk.",
     ),
+    _write("upload", "/api/upload/{path}", "Store a file in an area."),
+    _write("remove", "/api/remove/{path}", "Remove a file or directory of an area."),
+    _write("move", "/api/move/", "Move a file or directory inside the areas."),
+    _write("copy", "/api/copy/", "Copy a file or directory into an area."),
+    _write("append", "/api/append/{path}", "Append to an array of an area."),
+    _write("lazyexpr", "/api/lazyexpr/", "Store an expression over datasets."),
+    _write("addnotebook", "/api/addnotebook/{path}", "Make an empty notebook in an area."),
 )
 
 

@@ -20,6 +20,7 @@ from caterva2.roles.subscriber.handlers.catalog import (
     SubscribeHandler,
 )
 from caterva2.roles.subscriber.handlers.data import ChunkHandler, DownloadHandler, FetchHandler
+from caterva2.roles.subscriber.handlers.writes import WriteHandler
 from caterva2.roles.subscriber.service import PUBLIC, Subscriber
 from caterva2.runtime.hub import Hub
 from caterva2.runtime.workers import Lane, Workers
@@ -51,6 +52,13 @@ HANDLERS = {
     "fetch": FetchHandler,
     "download": DownloadHandler,
     "chunk": ChunkHandler,
+    "upload": WriteHandler,
+    "remove": WriteHandler,
+    "move": WriteHandler,
+    "copy": WriteHandler,
+    "append": WriteHandler,
+    "lazyexpr": WriteHandler,
+    "addnotebook": WriteHandler,
 }
 
 
