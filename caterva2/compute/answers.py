@@ -96,6 +96,16 @@ def answer_chunk(out: Array, sub: Window, field: str | None, geometry: Geometry,
     )
 
 
+def array_chunk(items: Array, array: ArrayMeta) -> bytes:
+    """Compress the items of a chunk (without padding) as a chunk of `array`, in block order; CPU-bound."""
+    ndim = len(array.chunks)
+    padded = _padded(items, [n * b for n, b in zip(array.block_grid, array.blocks, strict=True)])
+    pairs = [n for pair in zip(array.block_grid, array.blocks, strict=True) for n in pair]
+    ordered = padded.reshape(pairs).transpose([*range(0, 2 * ndim, 2), *range(1, 2 * ndim, 2)])
+    data = np.ascontiguousarray(ordered).reshape(-1).view(np.uint8)
+    return compressed_chunk(data, array.block_nbytes, array.dtype.itemsize)
+
+
 def _padded(out: Array, chunks: Sequence[int]) -> Array:
     if tuple(out.shape) == tuple(chunks):
         return out

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from caterva2.compute.assemble import blocks_needed
+from caterva2.model.slicing import Axis, Window
 
 if TYPE_CHECKING:
     from caterva2.compute.frames import ArrayMeta
-    from caterva2.model.slicing import Axis, Window
 
 
 class Touched(NamedTuple):
@@ -40,6 +40,15 @@ def touched_chunks(array: ArrayMeta, window: Window, batch: int) -> Iterator[lis
     chunks = window.chunks_touched(array.shape, array.chunks)
     while part := list(itertools.islice(chunks, batch)):
         yield [Touched(nchunk, coords, blocks_needed(array, window, coords)) for nchunk, coords in part]
+
+
+def chunk_window(array: ArrayMeta, nchunk: int) -> Window:
+    """Return the items of one chunk, without its padding."""
+    axes: list[Axis] = []
+    for n, c, count in zip(reversed(array.shape), reversed(array.chunks), reversed(array.grid), strict=True):
+        nchunk, i = divmod(nchunk, count)
+        axes.append(Axis(i * c, min(n, (i + 1) * c)))
+    return Window(tuple(reversed(axes)))
 
 
 def decoded_nbytes(array: ArrayMeta, window: Window) -> int:

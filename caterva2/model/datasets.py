@@ -7,6 +7,8 @@ from typing import Any, TypeAlias
 
 import msgspec
 
+from caterva2.model.lazy import Lazy
+
 VlMeta: TypeAlias = dict[str, Any]
 """User attributes; values are what JSON can say."""
 
@@ -99,7 +101,22 @@ class BrokenInfo(msgspec.Struct, frozen=True, kw_only=True, tag="broken", tag_fi
     reason: str
 
 
-Info: TypeAlias = ArrayInfo | FrameInfo | FileInfo | BrokenInfo
+class LazyInfo(msgspec.Struct, frozen=True, kw_only=True, tag="lazy", tag_field="kind"):
+    """A dataset that is computed from others when it is read.
+
+    Attributes
+    ----------
+    lazy
+        How; its shape and dtype are those of the time when it was defined.
+    schunk
+        The container that a copy of it would be, if that is known.
+    """
+
+    lazy: Lazy
+    schunk: SChunkInfo | None = None
+
+
+Info: TypeAlias = ArrayInfo | FrameInfo | FileInfo | BrokenInfo | LazyInfo
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
@@ -145,6 +162,8 @@ def public_info(entry: Entry, path: str) -> dict[str, Any]:
     info = entry.info
     if isinstance(info, BrokenInfo):
         return {"kind": "broken", "error": info.reason, "mtime": mtime, "size": entry.size}
+    if isinstance(info, LazyInfo):
+        return _public_lazy(info, path, mtime)
     if isinstance(info, ArrayInfo):
         return {
             "shape": info.shape,
@@ -162,6 +181,23 @@ def public_info(entry: Entry, path: str) -> dict[str, Any]:
     if isinstance(info, FileInfo):
         return {**answer, "kind": "file", "size": info.size, "accept_ranges": "bytes"}
     return {**answer, "kind": "frame", "accept_ranges": "bytes"}
+
+
+def _public_lazy(info: LazyInfo, path: str, mtime: str) -> dict[str, Any]:
+    lazy = info.lazy
+    return {
+        "shape": lazy.shape,
+        "chunks": lazy.chunks,
+        "blocks": lazy.blocks,
+        "dtype": lazy.dtype,
+        "expression": lazy.expression,
+        "operands": lazy.operands,
+        "schunk": None if info.schunk is None else _public_schunk(info.schunk, path, None),
+        "mtime": mtime,
+        "kind": "lazy",
+        "operation": lazy.operation,
+        "accept_ranges": "none",
+    }
 
 
 def _public_schunk(schunk: SChunkInfo, path: str, mtime: str | None) -> dict[str, Any]:

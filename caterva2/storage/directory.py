@@ -18,7 +18,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from caterva2.errors import BrokenDataset, DatasetChanged, DatasetNotFound, ServiceError
-from caterva2.model.datasets import BrokenInfo, Entry, FileInfo, Info
+from caterva2.model.datasets import BrokenInfo, Entry, FileInfo, Info, LazyInfo
+from caterva2.model.lazy import MARK, Lazy, decode_lazy
+from caterva2.model.lazy import MAX_BYTES as MAX_LAZY
 from caterva2.model.paths import split_path
 from caterva2.storage.describe import describe_frame, describe_schunk, read_stored
 from caterva2.storage.framecache import FrameCache
@@ -97,15 +99,20 @@ class DirectorySource:
         Where frames of plain files are made; owned by this source. Made if missing.
     exclude
         Directories that are never shown, such as the state of a service that runs inside the root.
+    lazy
+        Files may be definitions of lazy datasets.
     """
 
-    def __init__(self, root: Path, cache_dir: Path, *, exclude: Sequence[Path] = ()) -> None:
+    def __init__(
+        self, root: Path, cache_dir: Path, *, exclude: Sequence[Path] = (), lazy: bool = False
+    ) -> None:
         self._root = os.path.realpath(root)
         self._below = self._root.rstrip("/") + "/"
         self._cache = FrameCache(cache_dir)
         away = (os.path.realpath(path) for path in (cache_dir, *exclude))
         self._excluded = {path for path in away if path.startswith(self._below)}
         self._links: dict[str, set[str]] = {}
+        self._lazy = lazy
 
     @property
     def directory(self) -> str:
@@ -344,6 +351,12 @@ class DirectorySource:
             if found.sparse and not make:
                 return self._sparse_entry(found)
             with self._open_frame(found) as frame:
+                lazy = self._read_lazy(found, frame)
+                if lazy is not None:
+                    return Entry(
+                        path=found.path, etag=frame.etag, mtime_ns=found.mtime_ns, size=frame.size,
+                        info=LazyInfo(lazy=lazy),
+                    )  # fmt: skip
                 skeleton = read_stored(frame)
         except BrokenDataset as exc:
             return _broken(found, exc.message)
@@ -355,6 +368,14 @@ class DirectorySource:
         else:
             info = describe_frame(skeleton)
         return Entry(path=found.path, etag=frame.etag, mtime_ns=found.mtime_ns, size=frame.size, info=info)
+
+    def _read_lazy(self, found: _Found, frame: FileFrame) -> Lazy | None:
+        """Return the definition of a lazy dataset, if the file is one and this root may hold one."""
+        if not self._lazy or found.kind is not StoredKind.ARRAY or frame.size > MAX_LAZY or found.sparse:
+            return None
+        if frame.size < len(MARK) or frame.read(0, len(MARK)) != MARK:
+            return None
+        return decode_lazy(frame.read(0, frame.size))
 
     def _plain_entry(self, found: _Found) -> Entry:
         size, schunk = found.size, None

@@ -18,7 +18,7 @@ from caterva2.compute.extents import (
 from caterva2.compute.frames import Buffer, Skeleton
 from caterva2.errors import CorruptChunk
 from caterva2.model.requests import BlocksRequest
-from caterva2.roles.subscriber.opened import LocalFile, OpenedFile, RemoteFile
+from caterva2.roles.subscriber.opened import LocalFile, RemoteFile, StoredFile
 from caterva2.roles.subscriber.traffic import Traffic
 from caterva2.runtime.budget import Budget
 from caterva2.runtime.workers import Lane, Workers
@@ -84,7 +84,7 @@ class BlockReader:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def pieces(self, file: OpenedFile, wants: Sequence[Want]) -> AsyncIterator[list[ChunkPiece]]:
+    async def pieces(self, file: StoredFile, wants: Sequence[Want]) -> AsyncIterator[list[ChunkPiece]]:
         """Yield the wanted parts in their order, several chunks at a time.
 
         Raises
@@ -112,7 +112,7 @@ class BlockReader:
         finally:
             await self._abandon(pending)
 
-    async def spans(self, file: OpenedFile, start: int, stop: int) -> AsyncIterator[Buffer]:
+    async def spans(self, file: StoredFile, start: int, stop: int) -> AsyncIterator[Buffer]:
         """Yield bytes ``[start, stop)`` of the stored frame.
 
         Raises
@@ -144,7 +144,7 @@ class BlockReader:
         finally:
             await self._abandon(pending)
 
-    async def prefetch(self, file: OpenedFile, ranges: Iterable[tuple[int, int]]) -> None:
+    async def prefetch(self, file: StoredFile, ranges: Iterable[tuple[int, int]]) -> None:
         """Fetch what is missing of many byte ranges in one request, if that is not much."""
         if not isinstance(file, RemoteFile) or file.mirror is None:
             return
@@ -169,7 +169,7 @@ class BlockReader:
             yield await self._workers.run(Lane.DISK, file.frame.read, at, n)
             at += n
 
-    async def _group(self, file: OpenedFile, wants: Sequence[Want]) -> list[ChunkPiece]:
+    async def _group(self, file: StoredFile, wants: Sequence[Want]) -> list[ChunkPiece]:
         if isinstance(file, LocalFile):
             return await self._workers.run(Lane.DISK, _read_local, file, wants)
         held: list[ChunkPiece | None] = [None] * len(wants)

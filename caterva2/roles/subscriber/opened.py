@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
+from caterva2.compute.assemble import Array
 from caterva2.compute.extents import ChunkPiece, read_layout, read_piece
 from caterva2.compute.frames import ChunkLayout, Skeleton
 from caterva2.model.datasets import Entry
 from caterva2.model.paths import DatasetPath
+from caterva2.model.slicing import Window
 from caterva2.storage.blockcache import Mirror
 
 if TYPE_CHECKING:
@@ -90,4 +93,36 @@ class RemoteFile:
         return None if self.mirror is None else self.mirror.block_now(nchunk, block)
 
 
-OpenedFile: TypeAlias = LocalFile | RemoteFile
+@dataclass(frozen=True, eq=False)
+class LazyFile:
+    """A dataset that is computed from others when it is read.
+
+    Attributes
+    ----------
+    skeleton
+        Of a frame that is nowhere: its array says shape, dtype, chunks and blocks; it has no bytes.
+    evaluate
+        Computes the items of a window, of ``window.full_shape``.
+    operands
+        The files it is computed from, by name, pinned to their generations.
+    """
+
+    path: DatasetPath
+    entry: Entry
+    skeleton: Skeleton
+    evaluate: Callable[[Window], Awaitable[Array]]
+    operands: Mapping[str, OpenedFile]
+    serial: int = field(default_factory=_serials.__next__)
+
+    def head(self, nchunk: int) -> None:
+        """Return None: nothing is stored."""
+
+    def piece(self, nchunk: int, blocks: list[int] | None) -> None:
+        """Return None: nothing is stored."""
+
+    def block_now(self, nchunk: int, block: int) -> None:
+        """Return None: nothing is stored."""
+
+
+StoredFile: TypeAlias = LocalFile | RemoteFile
+OpenedFile: TypeAlias = LocalFile | RemoteFile | LazyFile

@@ -7,9 +7,10 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from caterva2.compute.answers import Selection, result_dtype
+from caterva2.compute.answers import Selection, array_chunk, result_dtype
 from caterva2.compute.frames import CHUNK_HEADER, SPECIAL_UNINIT, Buffer, special_chunk
 from caterva2.compute.gather import parse_indices
+from caterva2.compute.planning import chunk_window
 from caterva2.errors import BadRequest
 from caterva2.model import wire
 from caterva2.model.datasets import Entry, FileInfo
@@ -20,7 +21,7 @@ from caterva2.model.slicing import Axis, NDSlice, Window
 from caterva2.roles.subscriber.blocks import BlockReader
 from caterva2.roles.subscriber.gather import Gatherer
 from caterva2.roles.subscriber.library import Library
-from caterva2.roles.subscriber.opened import OpenedFile
+from caterva2.roles.subscriber.opened import LazyFile, OpenedFile, StoredFile
 from caterva2.roles.subscriber.slices import SliceReader
 from caterva2.runtime.workers import Lane, Workers
 from caterva2.storage.source import StoredFrame
@@ -127,17 +128,18 @@ class Reads:
         array = file.skeleton.meta
         if query.field is not None:
             result_dtype(file.skeleton.array, query.field)
-        if asked.is_whole and query.field is None:
+        if not isinstance(file, LazyFile) and asked.is_whole and query.field is None:
             return self._whole(file, suffix=".b2" if isinstance(file.entry.info, FileInfo) else "")
         window = asked.bind(file.skeleton.array.shape)
-        if array is not None and query.field is None and window.covers(array.shape):
+        whole = array is not None and query.field is None and window.covers(array.shape)
+        if whole and not isinstance(file, LazyFile):
             return self._whole(file)
         selection = Selection(window, query.field, caller.local)
         etag = f"{file.entry.etag}-{''.join((query.slice_ or '').split()).replace(',', ';')}"
         if query.field is not None:
             etag = _combined(file.entry.etag, query)
         freshness = self._library.freshness(file.path)
-        if caller.stored and self._slices.prefers_stored(file, selection):
+        if not isinstance(file, LazyFile) and caller.stored and self._slices.prefers_stored(file, selection):
             length, records = await self._slices.stored(file, window)
             return Reply(
                 etag=f"{etag}-chunks",
@@ -151,7 +153,7 @@ class Reads:
         answer = await self._slices.frame(file, selection)
         return Reply(
             etag=etag, freshness=freshness, buffers=answer.buffers, stream=answer.stream,
-            length=answer.length, mtime_ns=file.entry.mtime_ns,
+            length=answer.length, mtime_ns=file.entry.mtime_ns, filename=file.path.name if whole else None,
         )  # fmt: skip
 
     async def _gathered(self, file: OpenedFile, query: FetchQuery, caller: Caller) -> Reply:
@@ -164,7 +166,7 @@ class Reads:
             buffers=frame, length=sum(map(len, frame)), mtime_ns=file.entry.mtime_ns,
         )  # fmt: skip
 
-    def _whole(self, file: OpenedFile, suffix: str = "", headers: dict[str, str] | None = None) -> Reply:
+    def _whole(self, file: StoredFile, suffix: str = "", headers: dict[str, str] | None = None) -> Reply:
         name = file.path.name + suffix
         return Reply(
             etag=file.entry.etag,
@@ -178,6 +180,8 @@ class Reads:
         )
 
     async def _downloaded(self, file: OpenedFile, caller: Caller) -> Reply:
+        if isinstance(file, LazyFile):
+            return await self._window(file, FetchQuery(), caller)
         if not isinstance(file.entry.info, FileInfo):
             return self._whole(file)
         if caller.frames:
@@ -224,6 +228,8 @@ class Reads:
         skeleton = file.skeleton
         if not 0 <= nchunk < skeleton.nchunks:
             raise BadRequest(f"chunk {nchunk} is out of range: {file.path} has {skeleton.nchunks} chunks")
+        if isinstance(file, LazyFile):
+            return await self._computed_chunk(file, nchunk)
         if skeleton.special(nchunk):
             data = special_chunk(skeleton, nchunk)
         else:
@@ -232,6 +238,15 @@ class Reads:
             data = stored[: int.from_bytes(stored[12:16], "little")]
             if len(data) >= CHUNK_HEADER and stored[31] >> 4 & 7 == SPECIAL_UNINIT:
                 data = data[:31] + bytes([1 << 4])
+        return Reply(
+            etag=f"{file.entry.etag}-chunk{nchunk}", freshness=self._library.freshness(file.path),
+            buffers=[data], length=len(data), mtime_ns=file.entry.mtime_ns,
+        )  # fmt: skip
+
+    async def _computed_chunk(self, file: LazyFile, nchunk: int) -> Reply:
+        array = file.skeleton.array
+        items = await self._slices.array(file, chunk_window(array, nchunk))
+        data = await self._workers.run(Lane.CPU, array_chunk, items, array)
         return Reply(
             etag=f"{file.entry.etag}-chunk{nchunk}", freshness=self._library.freshness(file.path),
             buffers=[data], length=len(data), mtime_ns=file.entry.mtime_ns,

@@ -34,7 +34,7 @@ from caterva2.errors import ResponseTooLarge, ServiceError
 from caterva2.model.slicing import Window
 from caterva2.roles.subscriber.blocks import BlockReader, Want
 from caterva2.roles.subscriber.decoded import DecodedBlocks
-from caterva2.roles.subscriber.opened import OpenedFile
+from caterva2.roles.subscriber.opened import LazyFile, OpenedFile, StoredFile
 from caterva2.runtime.budget import Budget
 from caterva2.runtime.workers import Lane, Workers
 
@@ -102,7 +102,9 @@ class SliceReader:
                 f"the window has {nbytes} bytes; at most {MAX_ANSWER} are sent at once",
                 hint="ask for it in parts",
             )
-        cuts = cut_window(array, selection.window, max(1, SMALL // max(1, array.block_nbytes)))
+        cuts = None
+        if not isinstance(file, LazyFile):
+            cuts = cut_window(array, selection.window, max(1, SMALL // max(1, array.block_nbytes)))
         if cuts is not None:
             frame = self._quick_frame(file, selection, cuts)
             if frame is None:
@@ -148,6 +150,8 @@ class SliceReader:
 
     async def array(self, file: OpenedFile, window: Window) -> Array:
         """Return the items of a window, of ``window.full_shape``; for windows that fit in memory."""
+        if isinstance(file, LazyFile):
+            return await file.evaluate(window)
         array = file.skeleton.array
         nbytes = window.size * array.dtype.itemsize
         out: Array | None = None
@@ -253,7 +257,7 @@ class SliceReader:
 
     def prefers_stored(self, file: OpenedFile, selection: Selection) -> bool:
         """Whether a window is better sent as stored chunks to a client that can decode them."""
-        if selection.field is not None or file.skeleton.meta is None:
+        if isinstance(file, LazyFile) or selection.field is not None or file.skeleton.meta is None:
             return False
         array = file.skeleton.array
         nbytes = selection.window.size * array.dtype.itemsize
@@ -263,7 +267,7 @@ class SliceReader:
         return decoded_nbytes(array, selection.window) * ratio <= nbytes
 
     async def stored(
-        self, file: OpenedFile, window: Window
+        self, file: StoredFile, window: Window
     ) -> tuple[int | None, AsyncGenerator[Buffer, None]]:
         """Return the records that hold a window: the skeleton of the frame, then its chunks.
 
@@ -277,7 +281,7 @@ class SliceReader:
             nbytes = await self._workers.run(Lane.DISK, _records_size, file, window)
         return nbytes, self._records(file, window)
 
-    async def _records(self, file: OpenedFile, window: Window) -> AsyncGenerator[Buffer, None]:
+    async def _records(self, file: StoredFile, window: Window) -> AsyncGenerator[Buffer, None]:
         units = skeleton_units(file.skeleton)
         parts = []
         for start, nbytes in zip(units.offsets.tolist(), units.lengths.tolist(), strict=True):
@@ -291,7 +295,7 @@ class SliceReader:
                     yield buffer
 
 
-def _records_size(file: OpenedFile, window: Window) -> int | None:
+def _records_size(file: StoredFile, window: Window) -> int | None:
     """Return the bytes of the records of a window; None if a chunk's head is not here."""
     skeleton = file.skeleton
     total = skeleton_units(skeleton).record_size

@@ -64,6 +64,8 @@ class DataHandler(BaseHandler[Subscriber]):
             )
             return
         headers["Accept-Ranges"] = "none"
+        if reply.filename is not None:
+            headers["Content-Disposition"] = attachment(reply.filename)
         try:
             if "Range" in self.request.headers:
                 raise RangeNotSatisfiable("a computed answer has no byte ranges", hint="ask without Range")
