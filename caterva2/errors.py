@@ -10,7 +10,10 @@
     │   │   ├── BadExpression
     │   │   ├── NotADataset
     │   │   ├── BrokenDataset
-    │   │   └── QuotaExceeded
+    │   │   ├── QuotaExceeded
+    │   │   ├── BadCredentials
+    │   │   ├── BadPassword
+    │   │   └── UserExists
     │   ├── NotAuthenticated        401
     │   ├── NotPermitted            403
     │   ├── NotFound                404  (LookupError)
@@ -124,6 +127,24 @@ class QuotaExceeded(BadRequest):
     """A write that would take more room than allowed."""
 
     code = "quota-exceeded"
+
+
+class BadCredentials(BadRequest):
+    """Name, password or token of a user that do not belong together, or are no longer good."""
+
+    code = "bad-credentials"
+
+
+class BadPassword(BadRequest):
+    """A new password that is too short or too long."""
+
+    code = "bad-password"
+
+
+class UserExists(BadRequest):
+    """There is a user of this name already."""
+
+    code = "user-exists"
 
 
 class NotAuthenticated(RequestError):

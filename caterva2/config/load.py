@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 
 from caterva2._version import __version__
 from caterva2.config import settings
-from caterva2.config.schema import BrokerConfig, ClientConfig, PublisherConfig, SubscriberConfig
+from caterva2.config.schema import BrokerConfig, ClientConfig, MailConfig, PublisherConfig, SubscriberConfig
 from caterva2.config.units import Address
 from caterva2.errors import ConfigError
 
@@ -36,7 +36,9 @@ if TYPE_CHECKING:
 
 CONF = "caterva2.toml"
 SECRET_VARIABLE = "CATERVA2_SECRET"  # noqa: S105 - the name of the variable
-_SECTIONS = ("broker", "publisher", "subscriber", "client")
+_SECTIONS = ("broker", "publisher", "subscriber", "mail", "client")
+_TABLES = ("access",)
+"""Keys of a service's section whose value is a table; every other table there is an ID."""
 
 
 def broker_parser() -> argparse.ArgumentParser:
@@ -122,6 +124,13 @@ def load_subscriber(argv: Sequence[str], *, environ: Mapping[str, str] | None = 
     auth_secret = layers.environ.get(SECRET_VARIABLE) or None
     values["login"] = _decide_login(layers, values.get("login"), auth_secret)
     values["register"] = values["login"] and values.get("register", True)
+    if not values["login"] and any(rule != "all" for rule in values.get("access", {}).values()):
+        # Nobody must believe that a root is protected when it is not.
+        raise ConfigError(
+            f"{layers.label('access')}: roots for users need users, and there are none",
+            hint=f"set {SECRET_VARIABLE}",
+        )
+    values["mail"] = _read_mail(layers)
     return SubscriberConfig(id=layers.id, announce=layers.announce, auth_secret=auth_secret, **values)
 
 
@@ -156,6 +165,16 @@ def load_client(
     return ClientConfig(**values)
 
 
+def _read_mail(layers: _Layers) -> MailConfig | None:
+    found = layers.collect(settings.MAIL)
+    if not found:
+        return None
+    for key in ("server", "sender"):
+        if key not in found:
+            raise ConfigError(f"expected mail.{key} in {layers.conf}, for there are others of its section")
+    return MailConfig(**found)
+
+
 def _decide_login(layers: _Layers, login: bool | None, secret: str | None) -> bool:
     if login is False or (login is None and secret is None):
         return False
@@ -164,11 +183,7 @@ def _decide_login(layers: _Layers, login: bool | None, secret: str | None) -> bo
             f"{layers.label('login')}: true needs a secret in {SECRET_VARIABLE}, found none",
             hint="set it in the environment or in .env",
         )
-    # Nobody must believe that a subscriber is protected when it is not.
-    raise ConfigError(
-        f"{SECRET_VARIABLE} is set, which asks for users and passwords; this version has none yet",
-        hint=f"unset {SECRET_VARIABLE}, or write login = false in [subscriber] to serve everybody",
-    )
+    return True
 
 
 class _Layers:
@@ -243,7 +258,7 @@ class _Layers:
         for name, table in self._tables(setting.section):
             inherited = self.id is not None and name == self.section
             value = table.get(setting.key)
-            if value is None or isinstance(value, dict) or (inherited and setting.key == "statedir"):
+            if value is None or _is_section(setting.key, value) or (inherited and setting.key == "statedir"):
                 continue
             with _Origin(f"{self.conf}: {name}.{setting.key}"):
                 return (setting.form(value),)
@@ -262,8 +277,12 @@ class _Layers:
             if not isinstance(table, dict):
                 raise ConfigError(f"{self.conf}: {name}: expected a section [{name}], found {table!r}")
             has_ids = section in {"publisher", "subscriber"} and name == section
-            keys = [key for key, value in table.items() if not (has_ids and isinstance(value, dict))]
+            keys = [key for key, value in table.items() if not (has_ids and _is_section(key, value))]
             _check_keys(keys, known, self.conf, f"{name}.", what="key")
+
+
+def _is_section(key: str, value: object) -> bool:
+    return isinstance(value, dict) and key not in _TABLES
 
 
 class _Origin:
@@ -316,7 +335,7 @@ def _add_options(parser: argparse.ArgumentParser, wanted: Iterable[Setting]) -> 
 def _check_id(text: str | None) -> str | None:
     if not text:
         return None
-    if "." in text or "/" in text or not text.isprintable():
+    if "." in text or "/" in text or not text.isprintable() or text in _TABLES:
         raise ConfigError(f'--id: expected a name without "." and "/", found {text!r}')
     return text
 

@@ -98,6 +98,28 @@ class PublisherConfig(ServiceConfig, frozen=True, kw_only=True):
     advertise: Address | None = None
 
 
+class MailConfig(Config, frozen=True, kw_only=True):
+    """How mail is sent.
+
+    Attributes
+    ----------
+    server
+        The SMTP server.
+    sender
+        Address that mail comes from.
+    username, password
+        How to log in there; None does not.
+    tls
+        ``starttls``, ``tls`` or ``none``.
+    """
+
+    server: Address
+    sender: str
+    username: str | None = None
+    password: str | None = None
+    tls: str = "starttls"
+
+
 class SubscriberConfig(ServiceConfig, frozen=True, kw_only=True):
     """Configuration of ``cat2sub``.
 
@@ -123,6 +145,10 @@ class SubscriberConfig(ServiceConfig, frozen=True, kw_only=True):
         Most users; None for no limit.
     auth_secret
         ``CATERVA2_SECRET``: signs what logged-in users carry.
+    access
+        Who sees a root, by its name: ``all``, ``users``, or e-mails and ``group:NAME``.
+    mail
+        How mail is sent; None sends none.
     """
 
     id: str | None = None
@@ -137,6 +163,8 @@ class SubscriberConfig(ServiceConfig, frozen=True, kw_only=True):
     quota: int | None = None
     maxusers: int | None = None
     auth_secret: str | None = None
+    access: dict[str, str | tuple[str, ...]] = {}
+    mail: MailConfig | None = None
 
 
 class ClientConfig(Config, frozen=True, kw_only=True):

@@ -165,6 +165,59 @@ def _count(value: object) -> int:
     return value
 
 
+def _access(value: object) -> dict[str, str | tuple[str, ...]]:
+    if isinstance(value, str):  # the environment: "lab=users; secret=ada@example.org group:staff"
+        pairs = [part.partition("=") for part in value.split(";") if part.strip()]
+        value = {root.strip(): _access_words(rule) for root, _, rule in pairs}
+    if not isinstance(value, dict):
+        raise ConfigError(f'expected a table of roots such as lab = "users", found {value!r}')
+    return {_access_root(root): _access_rule(root, rule) for root, rule in value.items()}
+
+
+def _access_words(text: str) -> str | list[str]:
+    words = text.split()
+    return words[0] if len(words) == 1 and words[0] in {"all", "users"} else words
+
+
+def _access_root(root: str) -> str:
+    if root in {"*", "@public", "@shared"}:
+        return root
+    try:
+        return check_root_name(root)
+    except BadPath as exc:
+        raise ConfigError(
+            f'expected the name of a root, "*", "@public" or "@shared", found {root!r}'
+        ) from exc
+
+
+def _access_rule(root: str, rule: object) -> str | tuple[str, ...]:
+    if rule in ("all", "users"):
+        return str(rule)
+    if isinstance(rule, list) and all(
+        isinstance(who, str) and ("@" in who or _GROUP.fullmatch(who)) for who in rule
+    ):
+        return tuple(who.strip().lower() if not who.startswith("group:") else who for who in rule)
+    raise ConfigError(
+        f'{root}: expected "all", "users", or a list of e-mails and "group:NAME", found {rule!r}'
+    )
+
+
+_GROUP = re.compile(r"group:[\w.-]+")
+
+
+def _sender(value: object) -> str:
+    text = _text(value)
+    if "@" not in text or not text.isprintable():
+        raise ConfigError(f"expected an e-mail address, found {value!r}")
+    return text
+
+
+def _tls(value: object) -> str:
+    if value not in ("starttls", "tls", "none"):
+        raise ConfigError(f"expected starttls, tls or none, found {value!r}")
+    return str(value)
+
+
 def _limited(form: Form) -> Form:
     """Make 0 mean no limit, which is None."""
     return lambda value: form(value) or None
@@ -333,6 +386,36 @@ SUBSCRIBER = (
         metavar="NUMBER",
         meaning="most users; 0 for no limit",
     ),
+    Setting(
+        section="subscriber",
+        key="access",
+        form=_access,
+        metavar="TABLE",
+        default='{"*" = "all"}',
+        meaning='who sees which root, a table: ROOT = "all", "users", or a list of e-mails and '
+        '"group:NAME"; "*" stands for the roots without a line',
+    ),
+)
+
+MAIL = (
+    Setting(
+        section="mail",
+        key="server",
+        form=_peer_address,
+        metavar="HOST:PORT",
+        meaning="SMTP server that sends the links to set a new password; without one the operator "
+        "prints them with cat2admin",
+    ),
+    Setting(section="mail", key="sender", form=_sender, meaning="address that mail comes from"),
+    Setting(section="mail", key="username", form=_text, meaning="user of the SMTP server"),
+    Setting(section="mail", key="password", form=_text, meaning="password of that user"),
+    Setting(
+        section="mail",
+        key="tls",
+        form=_tls,
+        default="starttls",
+        meaning="how the connection is encrypted: starttls, tls or none",
+    ),
 )
 
 CLIENT = (
@@ -340,5 +423,5 @@ CLIENT = (
     Setting(section="client", key="password", form=_text, meaning="password of that user"),
 )
 
-SETTINGS: tuple[Setting, ...] = (*BROKER, *PUBLISHER, *SUBSCRIBER, *CLIENT)
+SETTINGS: tuple[Setting, ...] = (*BROKER, *PUBLISHER, *SUBSCRIBER, *MAIL, *CLIENT)
 """All settings, by section."""

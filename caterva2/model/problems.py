@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from caterva2.errors import Caterva2Error, ValidationFailed, error_class
+from caterva2.errors import BadPassword, Caterva2Error, ValidationFailed, error_class
 
 
 class ErrorBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -15,12 +15,13 @@ class ErrorBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     Attributes
     ----------
     detail
-        The message; for validation errors a list of ``{"type", "loc", "msg", "input"}``.
+        The message; for validation errors a list of ``{"type", "loc", "msg", "input"}``, for a
+        refused password where people register or reset it ``{"code", "reason"}``.
     code
         Permanent name of the kind of error, see `caterva2.errors`.
     """
 
-    detail: str | list[dict[str, Any]]
+    detail: str | list[dict[str, Any]] | dict[str, Any]
     code: str | None = None
     hint: str | None = None
     fields: dict[str, str | int | None] = {}
@@ -29,16 +30,17 @@ class ErrorBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 def error_body(error: Caterva2Error, request_id: str | None = None) -> ErrorBody:
     """Return the body for an error."""
-    detail: str | list[dict[str, Any]] = error.message
+    detail: str | list[dict[str, Any]] | dict[str, Any] = error.message
+    fields = dict(error.fields)
+    if isinstance(error, BadPassword) and "refusal" in fields:
+        detail = {"code": fields.pop("refusal"), "reason": error.message}
     if isinstance(error, ValidationFailed):
         problems = error.problems or ((("request",), error.message, None),)
         detail = [
             {"type": "value_error", "loc": list(loc), "msg": message, "input": found}
             for loc, message, found in problems
         ]
-    return ErrorBody(
-        detail=detail, code=error.code, hint=error.hint, fields=dict(error.fields), request_id=request_id
-    )
+    return ErrorBody(detail=detail, code=error.code, hint=error.hint, fields=fields, request_id=request_id)
 
 
 def error_from_body(body: ErrorBody, status: int) -> Caterva2Error:
@@ -46,6 +48,8 @@ def error_from_body(body: ErrorBody, status: int) -> Caterva2Error:
     cls = error_class(body.code, status)
     if isinstance(body.detail, str):
         message = body.detail
+    elif isinstance(body.detail, dict):
+        message = str(body.detail.get("reason") or body.detail)
     else:
         message = "; ".join(f"{'.'.join(map(str, d.get('loc', ())))}: {d.get('msg')}" for d in body.detail)
     error = cls(message, hint=body.hint, **body.fields)

@@ -9,9 +9,11 @@ import msgspec
 
 from caterva2 import errors
 from caterva2.model import requests as q
+from caterva2.model import users as u
 from caterva2.model.datasets import Entry
 from caterva2.model.events import EventBatch
 from caterva2.model.roots import BrokerRoot, Heartbeat, Lease, Registration, RootInfo
+from caterva2.model.users import Scope
 
 
 class Role(enum.StrEnum):
@@ -26,13 +28,14 @@ class Auth(enum.StrEnum):
     """Who may call an endpoint.
 
     ``PUBLIC``: anybody. ``OPTIONAL``: anybody, and who is logged in sees more.
-    ``LOGIN``: who is logged in. ``SERVICE``: the network's own services; needs the shared
-    secret if one is set.
+    ``USER``: who is logged in. ``SUPERUSER``: a user who manages the others. ``SERVICE``: the
+    network's own services; needs the shared secret if one is set.
     """
 
     PUBLIC = "public"
     OPTIONAL = "optional"
-    LOGIN = "login"
+    USER = "user"
+    SUPERUSER = "superuser"
     SERVICE = "service"
 
 
@@ -71,6 +74,10 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
         Errors that are part of its meaning.
     proxied
         The Jupyter server extension may forward it.
+    scope
+        What a session or token must be good for.
+    login_only
+        Does not exist at a subscriber without users.
     """
 
     name: str
@@ -85,6 +92,8 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     media: tuple[Media, ...] = (Media.JSON,)
     raises: tuple[type[errors.Caterva2Error], ...] = ()
     proxied: bool = False
+    scope: Scope = Scope.READ
+    login_only: bool = False
 
 
 B, P, S = (Role.BROKER,), (Role.PUBLISHER,), (Role.SUBSCRIBER,)
@@ -109,10 +118,31 @@ def _write(name: str, path: str, summary: str) -> Route:
         path=path,
         methods=POST,
         roles=S,
-        auth=Auth.LOGIN,
+        auth=Auth.USER,
+        scope=Scope.WRITE,
         raises=(errors.NotAuthenticated,),
         summary=summary,
     )
+
+
+def _account(
+    name: str,
+    path: str,
+    summary: str,
+    *,
+    methods: tuple[str, ...] = POST,
+    auth: Auth = Auth.PUBLIC,
+    body: type[Any] | None = None,
+    query: type[Any] = q.NoQuery,
+    answer: object = None,
+    scope: Scope = Scope.READ,
+    raises: tuple[type[errors.Caterva2Error], ...] = (),
+) -> Route:
+    """Return a row about users; there is none of them at a subscriber without users."""
+    return Route(
+        name=name, path=path, methods=methods, roles=S, auth=auth, body=body, query=query, answer=answer,
+        scope=scope, summary=summary, login_only=True, raises=raises,
+    )  # fmt: skip
 
 
 ROUTES: tuple[Route, ...] = (
@@ -371,6 +401,112 @@ ROUTES: tuple[Route, ...] = (
     _write("append", "/api/append/{path}", "Append to an array of an area."),
     _write("lazyexpr", "/api/lazyexpr/", "Store an expression over datasets."),
     _write("addnotebook", "/api/addnotebook/{path}", "Make an empty notebook in an area."),
+    # users
+    _account(
+        "login",
+        "/auth/jwt/login",
+        "Log in with the form fields username and password; the answer sets a cookie.",
+        raises=(errors.BadCredentials, errors.TooManyRequests),
+    ),
+    _account("logout", "/auth/jwt/logout", "End the session of the cookie.", auth=Auth.USER),
+    _account(
+        "logout-everywhere",
+        "/auth/logout-everywhere",
+        "End all sessions of the user.",
+        auth=Auth.USER,
+        scope=Scope.WRITE,
+    ),
+    _account(
+        "register-user",
+        "/auth/register",
+        "Make an account for oneself, where the operator allows it.",
+        body=u.NewAccount,
+        answer=u.UserInfo,
+        raises=(errors.UserExists, errors.BadPassword, errors.TooManyRequests),
+    ),
+    _account(
+        "forgot-password",
+        "/auth/forgot-password",
+        "Ask for a link to set a new password.",
+        body=u.ForgotPassword,
+        raises=(errors.TooManyRequests,),
+    ),
+    _account(
+        "reset-password",
+        "/auth/reset-password",
+        "Set a new password with the token of such a link.",
+        body=u.ResetPassword,
+        raises=(errors.BadCredentials, errors.BadPassword, errors.TooManyRequests),
+    ),
+    _account(
+        "change-password",
+        "/auth/change-password",
+        "Set a new password; all sessions of the user end.",
+        auth=Auth.USER,
+        scope=Scope.WRITE,
+        body=u.ChangePassword,
+        raises=(errors.BadCredentials, errors.BadPassword, errors.TooManyRequests),
+    ),
+    _account(
+        "me", "/api/me", "Tell who asks, and with what rights.", methods=GET, auth=Auth.USER, answer=u.Me
+    ),
+    _account(
+        "adduser",
+        "/api/adduser/",
+        "Add a user.",
+        auth=Auth.SUPERUSER,
+        scope=Scope.ADMIN,
+        body=u.NewUser,
+        answer=str,
+        raises=(errors.UserExists, errors.BadPassword, errors.BadRequest),
+    ),
+    _account(
+        "deluser",
+        "/api/deluser/{username}",
+        "Remove a user and his personal directory.",
+        methods=GET,
+        auth=Auth.SUPERUSER,
+        scope=Scope.ADMIN,
+        answer=str,
+        raises=(errors.BadRequest,),
+    ),
+    _account(
+        "listusers",
+        "/api/listusers/",
+        "List the users; who is no superuser sees himself.",
+        methods=GET,
+        auth=Auth.USER,
+        query=u.UsersQuery,
+        answer=list[u.UserInfo],
+    ),
+    _account(
+        "list-tokens",
+        "/api/tokens",
+        "List the tokens of the user.",
+        methods=GET,
+        auth=Auth.USER,
+        answer=list[u.TokenInfo],
+    ),
+    _account(
+        "create-token",
+        "/api/tokens",
+        "Make a token for scripts; it is shown this once.",
+        auth=Auth.USER,
+        scope=Scope.WRITE,
+        body=u.NewToken,
+        answer=u.MadeToken,
+        raises=(errors.BadRequest, errors.NotPermitted),
+    ),
+    _account(
+        "revoke-token",
+        "/api/tokens/{token}",
+        "End a token.",
+        methods=("DELETE",),
+        auth=Auth.USER,
+        scope=Scope.WRITE,
+        answer=str,
+        raises=(errors.NotFound,),
+    ),
 )
 
 

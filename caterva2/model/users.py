@@ -1,8 +1,29 @@
-"""Who is asking."""
+"""Who is asking, what he may do, and what is said about users over the wire."""
 
 from __future__ import annotations
 
+import enum
+
 import msgspec
+
+COOKIE = "c2subauth"
+"""Name of the cookie of a session."""
+
+
+class Scope(enum.StrEnum):
+    """What a session or token may be used for; each includes the ones before it."""
+
+    READ = "read"
+    WRITE = "write"
+    ADMIN = "admin"
+
+
+SCOPES: dict[Scope, frozenset[Scope]] = {
+    Scope.READ: frozenset({Scope.READ}),
+    Scope.WRITE: frozenset({Scope.READ, Scope.WRITE}),
+    Scope.ADMIN: frozenset(Scope),
+}
+"""What a scope includes."""
 
 
 class Principal(msgspec.Struct, frozen=True):
@@ -10,17 +31,138 @@ class Principal(msgspec.Struct, frozen=True):
 
     Attributes
     ----------
+    id
+        Permanent id of the user, a UUID, the name of his directory; None for
+        somebody who is not logged in.
     name
-        The user's name; None for somebody who is not logged in.
+        E-mail of the user.
+    superuser
+        May manage users, and sees every root.
+    scopes
+        What the session or token may be used for.
+    groups
+        Groups of users that he belongs to.
     """
 
+    id: str | None = None
     name: str | None = None
+    superuser: bool = False
+    scopes: frozenset[Scope] = SCOPES[Scope.READ]
+    groups: frozenset[str] = frozenset()
 
     @property
     def is_anonymous(self) -> bool:
         """Whether nobody is logged in."""
-        return self.name is None
+        return self.id is None
+
+    def can(self, scope: Scope) -> bool:
+        """Whether the session or token may be used for `scope`."""
+        return scope in self.scopes
 
 
 ANONYMOUS = Principal()
 """Somebody who is not logged in."""
+
+
+class UserInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """A user as lists show him."""
+
+    id: str
+    email: str
+    is_active: bool = True
+    is_superuser: bool = False
+    is_verified: bool = False
+    groups: list[str] = []
+
+
+class Me(msgspec.Struct, frozen=True, kw_only=True):
+    """Answer of ``/api/me``: who asks, and with what rights."""
+
+    id: str
+    email: str
+    is_superuser: bool
+    groups: list[str]
+    scopes: list[str]
+
+
+class NewAccount(msgspec.Struct, frozen=True, kw_only=True):
+    """Body of ``/auth/register``; the flags that clients may send beside are ignored."""
+
+    email: str
+    password: str
+
+
+class ForgotPassword(msgspec.Struct, frozen=True, kw_only=True):
+    """Body of ``/auth/forgot-password``."""
+
+    email: str
+
+
+class ResetPassword(msgspec.Struct, frozen=True, kw_only=True):
+    """Body of ``/auth/reset-password``."""
+
+    token: str
+    password: str
+
+
+class ChangePassword(msgspec.Struct, frozen=True, kw_only=True):
+    """Body of ``/auth/change-password``."""
+
+    password: str
+    new_password: str
+
+
+class NewUser(msgspec.Struct, frozen=True, kw_only=True):
+    """Body of ``/api/adduser/``; without a password the server makes one and tells it."""
+
+    username: str
+    password: str | None
+    superuser: bool
+
+
+class UsersQuery(msgspec.Struct, frozen=True):
+    """Query of ``/api/listusers/``: one user; all without it."""
+
+    username: str | None = None
+
+
+class NewToken(msgspec.Struct, frozen=True, kw_only=True):
+    """Body of ``POST /api/tokens``.
+
+    Attributes
+    ----------
+    name
+        For its owner to tell it from others.
+    scope
+        What it may be used for.
+    days
+        Ends so many days from now; None never ends.
+    """
+
+    name: str
+    scope: Scope = Scope.READ
+    days: float | None = 90.0
+
+
+class TokenInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """A token as lists show it; times are ISO 8601, null for never.
+
+    Attributes
+    ----------
+    id
+        Names it when it is revoked; not secret.
+    """
+
+    id: str
+    name: str
+    scope: Scope
+    created: str
+    expires: str | None = None
+    last_used: str | None = None
+
+
+class MadeToken(msgspec.Struct, frozen=True, kw_only=True):
+    """Answer of ``POST /api/tokens``: the only time that `token` is shown."""
+
+    token: str
+    info: TokenInfo

@@ -59,7 +59,7 @@ class Application(TornadoApplication):
         """Serve a row of the table."""
         literal, _, rest = route.path.partition("{")
         if rest:
-            address = self._prefixes.setdefault(literal, _Address(one_part=rest.startswith("root}")))
+            address = self._prefixes.setdefault(literal, _Address(one_part=not rest.startswith("path}")))
             longest_first = sorted(self._prefixes, key=len, reverse=True)
             self._split = re.compile("|".join(map(re.escape, longest_first)))
         else:
@@ -103,7 +103,13 @@ class Application(TornadoApplication):
             request = handler.request
             access_log.info(
                 "%s %s %s %s %d bytes %.2f ms %s",
-                request.method, label, request.uri, status, nbytes, seconds * 1000, request.remote_ip,
+                request.method,
+                label,
+                request.uri,
+                status,
+                nbytes,
+                seconds * 1000,
+                request.remote_ip,
                 extra={"request_id": handler.request_id},
             )
 
@@ -123,7 +129,11 @@ class Application(TornadoApplication):
         self._idle.clear()
         request = socket.request
         access_log.info(
-            "%s %s %s 101 %s", request.method, socket.endpoint.label, request.uri, request.remote_ip,
+            "%s %s %s 101 %s",
+            request.method,
+            socket.endpoint.label,
+            request.uri,
+            request.remote_ip,
             extra={"request_id": socket.request_id},
         )
 
@@ -212,8 +222,11 @@ def make_application(
     ]
     if problems:
         raise RuntimeError(f"{role}: " + "; ".join(problems))
-    application = Application(context or Context(service=str(role)))
+    context = context or Context(service=str(role))
+    application = Application(context)
     for route in routes:
+        if route.login_only and context.authenticator is None:
+            continue
         application.add(route, handlers[route.name], services)
     return application
 

@@ -11,6 +11,7 @@ from email.utils import formatdate
 from typing import Any
 
 from caterva2.model.routes import Auth, Route
+from caterva2.transport.auth import Authenticator
 from caterva2.transport.metrics import Metrics
 
 
@@ -26,6 +27,8 @@ class Context:
         Shared secret that `Auth.SERVICE` routes ask for; None asks for none.
     origins
         Origins, such as ``https://lab.example.org``, whose pages may open websockets.
+    authenticator
+        Tells who asks; None if there are no users.
     max_body_size
         Largest request body, in bytes; a bigger one is answered with 413.
     metrics
@@ -36,6 +39,7 @@ class Context:
     version: str = ""
     secret: str | None = None
     origins: tuple[str, ...] = ()
+    authenticator: Authenticator | None = None
     max_body_size: int = 16 * 1024**2
     metrics: Metrics = field(default_factory=Metrics)
 

@@ -12,6 +12,7 @@ from tornado.websocket import WebSocketClosedError, WebSocketHandler
 
 from caterva2.errors import BadRequest, NotPermitted
 from caterva2.model import wire
+from caterva2.model.events import public_envelope
 from caterva2.model.requests import EventsQuery
 from caterva2.transport.handler import BaseHandler
 
@@ -122,7 +123,7 @@ class EventSocket(BaseHandler[EventSource], WebSocketHandler):
         try:
             async for envelope in subscription:
                 if allow(principal, envelope.event):
-                    await self.write_message(wire.to_json(envelope))
+                    await self.write_message(wire.to_json(public_envelope(envelope)))
             self.close(GOING_AWAY, "server stops")
         except (WebSocketClosedError, StreamClosedError):
             logger.debug("event socket is closed")

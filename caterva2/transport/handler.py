@@ -31,11 +31,15 @@ from caterva2.errors import (
 )
 from caterva2.model import wire
 from caterva2.model.problems import error_body
+from caterva2.model.routes import Auth
 from caterva2.model.users import ANONYMOUS, Principal
 from caterva2.transport.answers import AnsweringHandler
+from caterva2.transport.auth import permit, read_credentials, refuse_foreign_page
 from caterva2.transport.logs import REQUEST_ID
 
 if TYPE_CHECKING:
+    from caterva2.model.routes import Route
+    from caterva2.transport.auth import Authenticator, Credentials
     from caterva2.transport.context import Endpoint
 
 S = TypeVar("S")
@@ -76,6 +80,7 @@ class BaseHandler(AnsweringHandler, Generic[S]):
         self._task: asyncio.Task[Any] | None = None
         self._counted = False
         self._gone = False
+        self._principal = ANONYMOUS
 
     # What a request brings
 
@@ -92,10 +97,10 @@ class BaseHandler(AnsweringHandler, Generic[S]):
     @property
     def principal(self) -> Principal:
         """Who asks."""
-        return ANONYMOUS
+        return self._principal
 
-    def prepare(self) -> None:
-        """Check the service secret; called by Tornado before the method."""
+    def prepare(self) -> Awaitable[None] | None:
+        """Find out who asks and whether he may; called by Tornado before the method."""
         self._counted = True
         self.application.entered()
         REQUEST_ID.set(self.request_id)
@@ -108,6 +113,28 @@ class BaseHandler(AnsweringHandler, Generic[S]):
                     f"this needs the shared secret of the services in the header {SECRET_HEADER}",
                     hint="give all services the same secret",
                 )
+        route = self.endpoint.route
+        if route is None:
+            return None
+        authenticator = self.endpoint.context.authenticator
+        credentials = None if authenticator is None else read_credentials(self.request.headers)
+        if authenticator is None or credentials is None or route.auth is Auth.PUBLIC:
+            permit(route, ANONYMOUS, has_users=authenticator is not None)
+            return None
+        known = authenticator.known(credentials)
+        if known is None:
+            return self._look_up(authenticator, credentials, route)
+        self._enter(known, credentials, route)
+        return None
+
+    async def _look_up(self, authenticator: Authenticator, credentials: Credentials, route: Route) -> None:
+        self._enter(await authenticator.look_up(credentials), credentials, route)
+
+    def _enter(self, principal: Principal, credentials: Credentials, route: Route) -> None:
+        permit(route, principal, has_users=True)
+        if not credentials.is_token:
+            refuse_foreign_page(route, self.request)
+        self._principal = principal
 
     def query(self, type_: type[T]) -> T:
         """Decode the query parameters; a known one that is blank counts as not given.
@@ -175,6 +202,8 @@ class BaseHandler(AnsweringHandler, Generic[S]):
             self.set_header("Allow", ", ".join(self.endpoint.allowed))
         if isinstance(error, RangeNotSatisfiable):
             self.set_header("Content-Range", f"bytes */{error.fields.get('size', '*')}")
+        if isinstance(error, NotAuthenticated) and self.endpoint.context.authenticator is not None:
+            self.set_header("WWW-Authenticate", "Bearer")
         if "retry_after_s" in error.fields:
             self.set_header("Retry-After", str(error.fields["retry_after_s"]))
         body = wire.to_json(error_body(error, self.request_id))
@@ -232,7 +261,7 @@ class BaseHandler(AnsweringHandler, Generic[S]):
 class NothingHereHandler(BaseHandler[None]):
     """Answers for an unknown address, or for a method that a known one does not have."""
 
-    def prepare(self) -> None:
+    def prepare(self) -> Awaitable[None] | None:
         """Refuse."""
         super().prepare()
         if self.endpoint.allowed:

@@ -12,6 +12,9 @@ from caterva2._version import __version__
 from caterva2.compute.codec import release_gil
 from caterva2.errors import ConfigError
 from caterva2.model.routes import Role
+from caterva2.roles.subscriber.access import Access
+from caterva2.roles.subscriber.accounts import Accounts
+from caterva2.roles.subscriber.areas import Areas
 from caterva2.roles.subscriber.handlers.catalog import (
     InfoHandler,
     ListHandler,
@@ -20,13 +23,29 @@ from caterva2.roles.subscriber.handlers.catalog import (
     SubscribeHandler,
 )
 from caterva2.roles.subscriber.handlers.data import ChunkHandler, DownloadHandler, FetchHandler
+from caterva2.roles.subscriber.handlers.users import (
+    AddUserHandler,
+    ChangePasswordHandler,
+    DelUserHandler,
+    ForgotPasswordHandler,
+    ListUsersHandler,
+    LoginHandler,
+    LogoutEverywhereHandler,
+    LogoutHandler,
+    MeHandler,
+    RegisterUserHandler,
+    ResetPasswordHandler,
+    TokensHandler,
+)
 from caterva2.roles.subscriber.handlers.writes import WriteHandler
-from caterva2.roles.subscriber.service import PUBLIC, Subscriber
+from caterva2.roles.subscriber.mail import Mailer
+from caterva2.roles.subscriber.service import Subscriber
+from caterva2.runtime.clock import SystemClock
 from caterva2.runtime.hub import Hub
 from caterva2.runtime.workers import Lane, Workers
 from caterva2.storage.blockcache import BlockCache
-from caterva2.storage.directory import DirectorySource
 from caterva2.storage.state import Catalog
+from caterva2.storage.userdb import UserDb
 from caterva2.transport.app import Application, make_application
 from caterva2.transport.context import Context
 from caterva2.transport.eventsocket import EventSocket
@@ -59,6 +78,20 @@ HANDLERS = {
     "append": WriteHandler,
     "lazyexpr": WriteHandler,
     "addnotebook": WriteHandler,
+    "login": LoginHandler,
+    "logout": LogoutHandler,
+    "logout-everywhere": LogoutEverywhereHandler,
+    "register-user": RegisterUserHandler,
+    "forgot-password": ForgotPasswordHandler,
+    "reset-password": ResetPasswordHandler,
+    "change-password": ChangePasswordHandler,
+    "me": MeHandler,
+    "adduser": AddUserHandler,
+    "deluser": DelUserHandler,
+    "listusers": ListUsersHandler,
+    "list-tokens": TokensHandler,
+    "create-token": TokensHandler,
+    "revoke-token": TokensHandler,
 }
 
 
@@ -72,7 +105,9 @@ class RunningSubscriber:
 
 def make_app(subscriber: Subscriber, config: SubscriberConfig) -> Application:
     """Return the application of a subscriber."""
-    context = Context(service="subscriber", version=__version__, origins=config.origins)
+    context = Context(
+        service="subscriber", version=__version__, origins=config.origins, authenticator=subscriber.accounts
+    )
     metrics = context.metrics
     traffic, cache = subscriber.traffic, subscriber.cache
     metrics.gauge("cache_hit_bytes", "Stored bytes served from the cache.", read=lambda: traffic.cached_bytes)
@@ -94,15 +129,10 @@ async def running(config: SubscriberConfig) -> AsyncIterator[RunningSubscriber]:
     Raises
     ------
     ConfigError
-        The address can not be listened on, or the configuration asks for users.
+        The address can not be listened on, or users are asked for without a secret.
     InternalError
         The state directory can not be used.
     """
-    if config.login:
-        raise ConfigError(
-            "users are asked for (CATERVA2_SECRET is set), and this version has none",
-            hint="unset CATERVA2_SECRET, or say login = false, for a subscriber that all may read",
-        )
     async with contextlib.AsyncExitStack() as stack:
         listening = bind(config.http)
         stack.callback(listening.close)
@@ -110,19 +140,25 @@ async def running(config: SubscriberConfig) -> AsyncIterator[RunningSubscriber]:
         workers.start()
         stack.push_async_callback(workers.stop)
         state = config.statedir
-        public, spool, made = state / "public", state / "spool", state / "made"
-        for directory in (public, spool, made):
-            directory.mkdir(parents=True, exist_ok=True)
+        spool = state / "spool"
+        spool.mkdir(parents=True, exist_ok=True)
         catalog = await workers.run(Lane.DISK, Catalog, state / "subscriber.sqlite")
         stack.callback(catalog.close)
+        accounts = None
+        if config.login:
+            accounts = await _open_accounts(config, workers, stack)
+        hub = Hub()
+        areas = Areas(state, has_users=config.login, catalog=catalog, hub=hub, workers=workers)
         subscriber = Subscriber(
+            accounts=accounts,
+            access=Access(config.access),
             broker=None if config.broker is None else str(config.broker),
             secret=config.secret,
             catalog=catalog,
             cache=BlockCache(state / "cache", config.cache),
-            areas={PUBLIC: DirectorySource(public, made)},
+            areas=areas,
             spool=spool,
-            hub=Hub(),
+            hub=hub,
             workers=workers,
         )
         stack.push_async_callback(subscriber.stop)
@@ -131,6 +167,27 @@ async def running(config: SubscriberConfig) -> AsyncIterator[RunningSubscriber]:
         stack.push_async_callback(server.stop)
         server.start()
         yield RunningSubscriber(subscriber, server)
+
+
+async def _open_accounts(
+    config: SubscriberConfig, workers: Workers, stack: contextlib.AsyncExitStack
+) -> Accounts:
+    if config.auth_secret is None:
+        raise ConfigError("login needs a secret in CATERVA2_SECRET", hint="set it, or say login = false")
+    db = await workers.run(Lane.DISK, UserDb, config.statedir / "users.sqlite")
+    stack.callback(db.close)
+    accounts = Accounts(
+        db,
+        workers,
+        SystemClock(),
+        secret=config.auth_secret,
+        register=config.register,
+        maxusers=config.maxusers,
+        urlbase=config.urlbase,
+        mailer=None if config.mail is None else Mailer(config.mail),
+    )
+    stack.push_async_callback(accounts.stop)
+    return accounts
 
 
 async def run(config: SubscriberConfig, *, announce: Callable[[str], None], stop: asyncio.Event) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Mapping
 from pathlib import Path
 
 from caterva2.model.events import DatasetChanged, DatasetRemoved, Event, Resync
 from caterva2.model.users import Principal
-from caterva2.roles.localroot import LocalRoot
+from caterva2.roles.subscriber.access import Access
+from caterva2.roles.subscriber.accounts import Accounts
+from caterva2.roles.subscriber.areas import Area, Areas
 from caterva2.roles.subscriber.blocks import BlockReader
 from caterva2.roles.subscriber.gather import Gatherer
 from caterva2.roles.subscriber.library import Library
@@ -22,12 +23,9 @@ from caterva2.runtime.hub import Hub
 from caterva2.runtime.tasks import Supervisor
 from caterva2.runtime.workers import Lane, Workers
 from caterva2.storage.blockcache import BlockCache
-from caterva2.storage.directory import DirectorySource
 from caterva2.storage.state import Catalog
 
 logger = logging.getLogger(__name__)
-
-PUBLIC = "@public"
 
 
 class Subscriber:
@@ -40,7 +38,11 @@ class Subscriber:
     cache
         Room for published roots.
     areas
-        Directories of the subscriber's own, by root name.
+        Directories of the subscriber's own.
+    accounts
+        The users; None if there are none.
+    access
+        Who may see which root.
     """
 
     def __init__(
@@ -50,11 +52,15 @@ class Subscriber:
         secret: str | None,
         catalog: Catalog,
         cache: BlockCache,
-        areas: Mapping[str, DirectorySource],
+        areas: Areas,
         spool: Path,
         hub: Hub,
         workers: Workers,
+        accounts: Accounts | None = None,
+        access: Access | None = None,
     ) -> None:
+        self.accounts = accounts
+        self.access = access or Access()
         self.hub = hub
         self.cache = cache
         self.traffic = Traffic()
@@ -69,27 +75,28 @@ class Subscriber:
             changed=self._changed,
             traffic=self.traffic,
         )
-        self._areas = {name: LocalRoot(source, catalog, hub, workers, name) for name, source in areas.items()}
-        self._watchers = {name: Watcher(source, workers) for name, source in areas.items()}
+        self.areas = areas
         self.library = Library(
-            network=self.network, local=dict(areas), catalog=catalog, cache=cache, workers=workers
+            network=self.network, areas=areas, catalog=catalog, cache=cache, workers=workers
         )
         self._reader = BlockReader(workers, self.traffic)
         slices = SliceReader(self._reader, workers, spool)
         self.reads = Reads(self.library, self._reader, slices, Gatherer(slices, workers), workers)
 
     def allow(self, principal: Principal, event: Event) -> bool:
-        """Whether somebody may see an event: all roots are open to all."""
-        del principal, event
-        return True
+        """Whether somebody may see an event: that of a root which exists for him."""
+        root = event.root
+        return root is None or (
+            self.areas.may_see(principal, root) and self.access.may_see(principal, root.partition(":")[0])
+        )
 
     async def start(self) -> None:
         """Take up the cache, the own directories and the network."""
         await self._workers.run(Lane.DISK, self.cache.load)
         self._tasks.spawn("void changed files", self._void_changed)
-        for name, area in self._areas.items():
-            await area.start()
-            self._tasks.spawn(f"watch {name}", functools.partial(self._watch, area, name))
+        for area in self.areas.common.values():
+            await self.areas.start(area)
+            self._tasks.spawn(f"watch {area.name}", functools.partial(self._watch, area))
         await self.network.start()
 
     async def stop(self) -> None:
@@ -98,27 +105,28 @@ class Subscriber:
         await self._tasks.stop()
         await self._reader.stop()
         await self.library.stop()
-        for area in self._areas.values():
-            await area.stop()
+        await self.areas.stop()
         self.hub.close()
         await self._workers.run(Lane.DISK, self.cache.close)
 
-    async def _watch(self, area: LocalRoot, name: str) -> None:
-        async for paths in self._watchers[name].changes():
-            await area.refresh(paths)
+    async def _watch(self, area: Area) -> None:
+        async for paths in Watcher(area.source, self._workers).changes():
+            await area.root.refresh(paths)
 
     async def _void_changed(self) -> None:
         """Let go of files in own directories that have changed."""
         with self.hub.subscribe() as subscription:
             async for envelope in subscription:
                 event = envelope.event
-                if isinstance(event, DatasetChanged) and event.root in self._areas:
+                if event.root is not None and not event.root.startswith("@"):
+                    continue
+                if isinstance(event, DatasetChanged):
                     self.library.forget(event.root, event.entry.path)
-                elif isinstance(event, DatasetRemoved) and event.root in self._areas:
+                elif isinstance(event, DatasetRemoved):
                     self.library.forget(event.root, event.path)
-                elif isinstance(event, Resync) and event.root in {None, *self._areas}:
-                    for name in self._areas:
-                        self.library.forget(name, None)
+                elif isinstance(event, Resync):
+                    for root in [event.root] if event.root is not None else list(self.areas.common):
+                        self.library.forget(root, None)
 
     def _changed(self, root: str, relative: str | None) -> None:
         self.library.forget(root, relative)

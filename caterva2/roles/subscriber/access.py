@@ -1,0 +1,66 @@
+"""Who may see which root. What one may not see does not exist for him."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from caterva2.errors import NotAuthenticated, RootNotFound
+from caterva2.model.users import Principal
+
+ALL, USERS = "all", "users"
+FOR_USERS = frozenset({"@personal", "@shared"})
+
+
+class Access:
+    """The rules of ``[subscriber.access]``.
+
+    Parameters
+    ----------
+    rules
+        By root, or ``*`` for those without a rule: ``all``, ``users``, or e-mails and ``group:NAME``.
+    """
+
+    def __init__(self, rules: Mapping[str, str | tuple[str, ...]] | None = None) -> None:
+        self._rules = dict(rules or {})
+
+    def may_see(self, principal: Principal, root: str) -> bool:
+        """Whether a root exists for somebody; cheap."""
+        if principal.is_anonymous and root in FOR_USERS:
+            return False
+        rule = self._rules.get(root)
+        if rule is None:
+            rule = ALL if root.startswith("@") else self._rules.get("*", ALL)
+        if rule == ALL or (principal.superuser and not principal.is_anonymous):
+            return True
+        if principal.is_anonymous:
+            return False
+        if rule == USERS:
+            return True
+        return principal.name in rule or any(f"group:{group}" in rule for group in principal.groups)
+
+    def check(self, principal: Principal, root: str) -> None:
+        """Do nothing if somebody may see a root.
+
+        Raises
+        ------
+        RootNotFound
+            It does not exist for him.
+        """
+        if not self.may_see(principal, root):
+            raise RootNotFound(f"there is no root {root!r} here", root=root)
+
+    def check_subscribe(self, principal: Principal, root: str) -> None:
+        """As `check`, in the words of ``/api/subscribe``.
+
+        Raises
+        ------
+        NotAuthenticated
+            An area of users, and nobody is logged in.
+        RootNotFound
+            It does not exist for him.
+        """
+        if self.may_see(principal, root):
+            return
+        if root in FOR_USERS and principal.is_anonymous:
+            raise NotAuthenticated(f"{root} is for users who are logged in")
+        raise RootNotFound(f"{root} not known by the broker", root=root)

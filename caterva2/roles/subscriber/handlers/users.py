@@ -1,0 +1,189 @@
+"""Handlers of the endpoints about users, sessions and tokens; they exist only where there are users."""
+
+from __future__ import annotations
+
+from caterva2.errors import BadRequest, ValidationFailed
+from caterva2.model import users as u
+from caterva2.model.paths import decode_url_path
+from caterva2.model.users import COOKIE
+from caterva2.roles.subscriber.accounts import Accounts
+from caterva2.roles.subscriber.service import Subscriber
+from caterva2.transport.auth import read_credentials
+from caterva2.transport.handler import BaseHandler
+
+
+class AccountHandler(BaseHandler[Subscriber]):
+    """What the account endpoints share."""
+
+    @property
+    def accounts(self) -> Accounts:
+        """The users."""
+        accounts = self.service.accounts
+        assert accounts is not None  # the routes do not exist without
+        return accounts
+
+    @property
+    def address(self) -> str:
+        """Where the request comes from; behind a proxy on this machine, what the proxy says."""
+        ip = self.request.remote_ip or ""
+        forwarded = self.request.headers.get("X-Forwarded-For", "").rpartition(",")[2].strip()
+        near = ip.startswith("127.") or ip in {"", "::1", "0.0.0.0"}  # noqa: S104 - so Tornado shows a Unix socket
+        return forwarded[:64] if near and forwarded else ip
+
+    def send_cookie(self, value: str, *, more: str = "") -> None:
+        """Answer 204 with our cookie and no other: clients take the first one."""
+        proto = self.request.headers.get("X-Forwarded-Proto", self.request.protocol)
+        secure = "; Secure" if proto.partition(",")[0].strip() == "https" else ""
+        self.set_header("Set-Cookie", f"{COOKIE}={value}; HttpOnly; Path=/; SameSite=lax{more}{secure}")
+        self.set_header("Cache-Control", "no-store")
+        self.set_status(204)
+        self.clear_header("Content-Type")
+        self.finish()
+
+
+class LoginHandler(AccountHandler):
+    """POST /auth/jwt/login."""
+
+    async def post(self) -> None:
+        """Log in."""
+        form = self.request.body_arguments
+        values: dict[str, str] = {}
+        for name in ("username", "password"):
+            texts = form.get(name)
+            if not texts:
+                raise ValidationFailed(
+                    f"body: {name} is missing", problems=((("body", name), "Field required", None),)
+                )
+            try:
+                values[name] = texts[0].decode("utf-8")
+            except UnicodeDecodeError as exc:
+                raise ValidationFailed(
+                    f"body: {name} is not UTF-8", problems=((("body", name), "not UTF-8", None),)
+                ) from exc
+        self.send_cookie(await self.accounts.log_in(values["username"], values["password"], self.address))
+
+
+class LogoutHandler(AccountHandler):
+    """POST /auth/jwt/logout."""
+
+    async def post(self) -> None:
+        """End the session and clear the cookie."""
+        credentials = read_credentials(self.request.headers)
+        if credentials is not None and credentials.is_token:
+            raise BadRequest("a token has no session to log out of", hint="revoke the token")
+        if credentials is not None:
+            await self.accounts.log_out(credentials.text)
+        self.send_cookie('""', more="; Max-Age=0")
+
+
+class LogoutEverywhereHandler(AccountHandler):
+    """POST /auth/logout-everywhere."""
+
+    async def post(self) -> None:
+        """End all sessions."""
+        await self.accounts.log_out_everywhere(self.principal)
+        self.send_cookie('""', more="; Max-Age=0")
+
+
+class RegisterUserHandler(AccountHandler):
+    """POST /auth/register."""
+
+    async def post(self) -> None:
+        """Make an account."""
+        body = self.json_body(u.NewAccount)
+        self.send_json(await self.accounts.register(body.email, body.password, self.address), status=201)
+
+
+class ForgotPasswordHandler(AccountHandler):
+    """POST /auth/forgot-password."""
+
+    async def post(self) -> None:
+        """Send a link; the answer is the same for everybody."""
+        await self.accounts.forgot_password(self.json_body(u.ForgotPassword).email, self.address)
+        self.send_json(None, status=202)
+
+
+class ResetPasswordHandler(AccountHandler):
+    """POST /auth/reset-password."""
+
+    async def post(self) -> None:
+        """Set a new password."""
+        body = self.json_body(u.ResetPassword)
+        await self.accounts.reset_password(body.token, body.password, self.address)
+        self.send_json(None)
+
+
+class ChangePasswordHandler(AccountHandler):
+    """POST /auth/change-password."""
+
+    async def post(self) -> None:
+        """Set a new password and end all sessions."""
+        body = self.json_body(u.ChangePassword)
+        await self.accounts.change_password(self.principal, body.password, body.new_password, self.address)
+        self.send_json(None)
+
+
+class MeHandler(AccountHandler):
+    """GET /api/me."""
+
+    async def get(self) -> None:
+        """Tell who asks."""
+        who = self.principal
+        self.send_json(
+            u.Me(
+                id=str(who.id), email=str(who.name), is_superuser=who.superuser, groups=sorted(who.groups),
+                scopes=[scope for scope in u.Scope if scope in who.scopes],
+            )
+        )  # fmt: skip
+
+
+class AddUserHandler(AccountHandler):
+    """POST /api/adduser/."""
+
+    async def post(self) -> None:
+        """Add a user; a password that the server made is in the answer."""
+        body = self.json_body(u.NewUser)
+        password = await self.accounts.add_user(body.username, body.password, superuser=body.superuser)
+        made = f", password: {password}" if body.password is None else ""
+        self.set_header("Cache-Control", "no-store")
+        self.send_json(f"User added: {body.username}{made}")
+
+
+class DelUserHandler(AccountHandler):
+    """GET /api/deluser/{username}."""
+
+    async def get(self, username: str) -> None:
+        """Remove a user."""
+        if self.request.method == "HEAD":
+            raise BadRequest("a user is removed with GET, not with HEAD")
+        name = decode_url_path(username)
+        await self.accounts.remove_user(name)
+        self.send_json(f"User deleted: {name}")
+
+
+class ListUsersHandler(AccountHandler):
+    """GET /api/listusers/."""
+
+    async def get(self) -> None:
+        """List users."""
+        self.send_json(await self.accounts.users(self.principal, self.query(u.UsersQuery).username))
+
+
+class TokensHandler(AccountHandler):
+    """GET, POST /api/tokens; DELETE /api/tokens/{token}."""
+
+    async def get(self) -> None:
+        """List the tokens."""
+        self.send_json(await self.accounts.tokens(self.principal))
+
+    async def post(self) -> None:
+        """Make a token."""
+        made = await self.accounts.create_token(self.principal, self.json_body(u.NewToken))
+        self.set_header("Cache-Control", "no-store")
+        self.send_json(made, status=201)
+
+    async def delete(self, token: str) -> None:
+        """End a token."""
+        id_ = decode_url_path(token)
+        await self.accounts.revoke_token(self.principal, id_)
+        self.send_json(f"Token revoked: {id_}")
