@@ -66,6 +66,15 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
     event: Event
 
 
+def public_envelope(envelope: Envelope) -> Envelope:
+    """Return an envelope as it leaves the service: a personal area (``@personal:ID``) by its common name."""
+    root = envelope.event.root
+    if root is None or not root.startswith("@") or ":" not in root:
+        return envelope
+    event = msgspec.structs.replace(envelope.event, root=root.partition(":")[0])
+    return msgspec.structs.replace(envelope, event=event)
+
+
 class EventBatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Events that a publisher hands to the broker.
 

@@ -25,6 +25,12 @@ class Silent(BaseHandler):
     async def post(self, path: str = "") -> None:
         self.send_json(f"{self.endpoint.label} {path}")
 
+    async def delete(self, path: str = "") -> None:
+        self.send_json(f"{self.endpoint.label} {path}")
+
+    async def patch(self, path: str = "") -> None:
+        self.send_json(f"{self.endpoint.label} {path}")
+
 
 def application(
     role: Role = Role.SUBSCRIBER,

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections import OrderedDict
-from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 from caterva2.compute.extents import Record
 from caterva2.compute.frames import skeleton_from_parts
@@ -21,6 +20,8 @@ from caterva2.model.datasets import BrokenInfo, Entry, FileInfo, format_mtime, p
 from caterva2.model.paths import AREAS, DatasetPath
 from caterva2.model.requests import BlocksRequest
 from caterva2.model.roots import Freshness, RootInfo
+from caterva2.model.users import Principal
+from caterva2.roles.subscriber.areas import Areas
 from caterva2.roles.subscriber.network import Network
 from caterva2.roles.subscriber.opened import LocalFile, OpenedFile, RemoteFile
 from caterva2.roles.subscriber.remote import RemoteRoot
@@ -31,6 +32,9 @@ from caterva2.storage.describe import describe_frame, describe_schunk, read_stor
 from caterva2.storage.source import RootSource, StoredFrame
 from caterva2.storage.state import Catalog
 
+OpenKey: TypeAlias = tuple[str, DatasetPath]
+"""What tells an open file from all others: `Areas.key` of its root, and its path."""
+
 OPEN_FILES = 256
 FRESH = Freshness(fresh=True)
 
@@ -40,26 +44,27 @@ class Library:
 
     Parameters
     ----------
-    local
-        Sources of the subscriber's own directories, by root name (``@public``).
+    areas
+        The subscriber's own directories.
     """
 
     def __init__(
         self,
         *,
         network: Network,
-        local: Mapping[str, RootSource],
+        areas: Areas,
         catalog: Catalog,
         cache: BlockCache,
         workers: Workers,
     ) -> None:
         self._network = network
-        self._local = local
+        self._areas = areas
         self._catalog = catalog
         self._cache = cache
         self._workers = workers
-        self._open: OrderedDict[DatasetPath, OpenedFile] = OrderedDict()
-        self._opening: SingleFlight[DatasetPath, OpenedFile] = SingleFlight()
+        self._open: OrderedDict[OpenKey, OpenedFile] = OrderedDict()
+        self._changes = 0
+        self._opening: SingleFlight[OpenKey, OpenedFile] = SingleFlight()
 
     async def stop(self) -> None:
         """Let go of all files."""
@@ -68,13 +73,15 @@ class Library:
 
     # roots
 
-    def roots(self) -> dict[str, RootInfo]:
+    def roots(self, principal: Principal) -> dict[str, RootInfo]:
         """Return all roots and areas, by name."""
         found = {root.name: root.describe() for root in self._network.roots()}
-        found.update({name: RootInfo(name=name, http="", subscribed=True) for name in self._local})
+        found.update(
+            {name: RootInfo(name=name, http="", subscribed=True) for name in self._areas.names(principal)}
+        )
         return dict(sorted(found.items()))
 
-    async def subscribe(self, name: str) -> None:
+    async def subscribe(self, principal: Principal, name: str) -> None:
         """Subscribe to a root; an own directory always is.
 
         Raises
@@ -84,7 +91,7 @@ class Library:
         RootNotFound, PublisherUnavailable, BrokerUnavailable
             See `Network.subscribe`.
         """
-        if name in self._local:
+        if name in self._areas.names(principal):
             return
         if name in AREAS:
             raise NotAuthenticated(f"{name} is for users who are logged in")
@@ -97,7 +104,7 @@ class Library:
 
     def freshness(self, path: DatasetPath) -> Freshness:
         """How current an answer about `path` is."""
-        if path.root in self._local:
+        if path.is_area:
             return FRESH
         root = self._network.root(path.root)
         return FRESH if root is None else root.freshness
@@ -105,7 +112,7 @@ class Library:
     # listings
 
     async def names(
-        self, path: DatasetPath, *, after: str | None = None, limit: int | None = None
+        self, principal: Principal, path: DatasetPath, *, after: str | None = None, limit: int | None = None
     ) -> list[str]:
         """Return the names of all files below a path, relative to it, sorted; of a file its own name.
 
@@ -115,8 +122,9 @@ class Library:
             There is nothing.
         """
         base = path.relative
-        if path.root in self._local:
-            found = await self._workers.run(Lane.DISK, _scan_names, self._local[path.root], base)
+        source = self._areas.source(principal, path.root)
+        if source is not None:
+            found = await self._workers.run(Lane.DISK, _scan_names, source, base)
         else:
             root = await self._remote(path.root)
             low = None if after is None else (f"{base}/{after}" if base else after)
@@ -129,10 +137,10 @@ class Library:
             return names[:limit]
         if not base or after is not None:
             return []
-        await self.entry(path)
+        await self.entry(principal, path)
         return [path.name]
 
-    async def entry(self, path: DatasetPath) -> Entry:
+    async def entry(self, principal: Principal, path: DatasetPath) -> Entry:
         """Return what is known of a file; the frame of a plain one may be unknown.
 
         Raises
@@ -142,11 +150,11 @@ class Library:
         NotADataset
             It is a directory.
         """
-        opened = self._open.get(path)
+        opened = self._open.get(self._key(principal, path))
         if opened is not None:
             return opened.entry
-        if path.root in self._local:
-            source = self._local[path.root]
+        source = self._areas.source(principal, path.root)
+        if source is not None:
             if not path.parts:
                 raise NotADataset(f"{path} is a directory")
             return await self._workers.run(Lane.DISK, _describe_local, source, path)
@@ -162,19 +170,19 @@ class Library:
             )
         return entry
 
-    async def info(self, path: DatasetPath) -> tuple[dict[str, Any], str | None]:
+    async def info(self, principal: Principal, path: DatasetPath) -> tuple[dict[str, Any], str | None]:
         """Return the JSON that describes a file or directory, and the etag of a file."""
         try:
-            entry = await self.entry(path)
+            entry = await self.entry(principal, path)
         except NotADataset:
-            return await self._directory_info(path), None
+            return await self._directory_info(principal, path), None
         if isinstance(entry.info, FileInfo) and entry.info.schunk is None:
-            entry = (await self.open(path)).entry
+            entry = (await self.open(principal, path)).entry
         return public_info(entry, str(path)), entry.etag
 
-    async def _directory_info(self, path: DatasetPath) -> dict[str, Any]:
-        if path.root in self._local:
-            source = self._local[path.root]
+    async def _directory_info(self, principal: Principal, path: DatasetPath) -> dict[str, Any]:
+        source = self._areas.source(principal, path.root)
+        if source is not None:
             nfiles, size, mtime_ns = await self._workers.run(Lane.DISK, _summary, source, path.relative)
         else:
             nfiles, size, mtime_ns = await self._workers.run(
@@ -184,14 +192,18 @@ class Library:
 
     # open files
 
-    def opened(self, path: DatasetPath) -> OpenedFile | None:
+    def _key(self, principal: Principal, path: DatasetPath) -> OpenKey:
+        return self._areas.key(principal, path.root), path
+
+    def opened(self, principal: Principal, path: DatasetPath) -> OpenedFile | None:
         """Return a file if it is open already."""
-        file = self._open.get(path)
+        key = self._key(principal, path)
+        file = self._open.get(key)
         if file is not None:
-            self._open.move_to_end(path)
+            self._open.move_to_end(key)
         return file
 
-    async def open(self, path: DatasetPath) -> OpenedFile:
+    async def open(self, principal: Principal, path: DatasetPath) -> OpenedFile:
         """Open a file.
 
         Raises
@@ -205,39 +217,62 @@ class Library:
         PublisherUnavailable
             Too little of it is cached, and its publisher does not answer.
         """
-        file = self.opened(path)
+        file = self.opened(principal, path)
         if file is not None:
             return file
-        file = await self._opening.run(path, lambda: self._open_file(path))
-        self._open[path] = file
-        self._open.move_to_end(path)
+        key = self._key(principal, path)
+        changes = self._changes
+        file = await self._opening.run(key, lambda: self._open_file(principal, path))
+        if path.is_area and changes != self._changes:
+            return file  # what was opened may have been replaced meanwhile
+        self._open[key] = file
+        self._open.move_to_end(key)
         while len(self._open) > OPEN_FILES:
             _, oldest = self._open.popitem(last=False)
             self._let_go(oldest)
         return file
 
-    async def open_plain(self, path: DatasetPath) -> tuple[StoredFrame, Entry] | None:
+    async def open_plain(self, principal: Principal, path: DatasetPath) -> tuple[StoredFrame, Entry] | None:
         """Open the bytes of a plain file in an own directory, or return None for all others."""
-        source = self._local.get(path.root)
+        source = self._areas.source(principal, path.root)
         if source is None:
             return None
-        entry = await self.entry(path)
+        entry = await self.entry(principal, path)
         if not isinstance(entry.info, FileInfo):
             return None
         return await self._workers.run(Lane.DISK, source.open_plain, path.relative), entry
 
     def forget(self, root: str, relative: str | None) -> None:
-        """Void what is open or cached of a file (None: of a whole root), in all its generations."""
-        for path in [p for p in self._open if p.root == root and relative in {None, p.relative}]:
-            self._let_go(self._open.pop(path))
-        if root in self._local:
+        """Void what is open or cached of a file (None: of a whole root), in all its generations.
+
+        Parameters
+        ----------
+        root
+            Name of the root, or `Areas.key` of an area.
+        """
+        self._changes += 1
+        for key in [k for k in self._open if k[0] == root and relative in {None, k[1].relative}]:
+            self._let_go(self._open.pop(key))
+        if root.startswith("@"):
             return
         for id_ in [i for i in self._cache.ids() if i.root == root and relative in {None, i.path}]:
             self._cache.remove(id_)
 
-    async def renew(self, path: DatasetPath) -> None:
+    def forget_below(self, root: str, relative: str) -> None:
+        """Void what is open at or below a path of an area; empty for all of it."""
+        self._changes += 1
+        prefix = f"{relative}/"
+        for key in [
+            (name, path)
+            for name, path in self._open
+            if name == root
+            and (not relative or path.relative == relative or path.relative.startswith(prefix))
+        ]:
+            self._let_go(self._open.pop(key))
+
+    async def renew(self, principal: Principal, path: DatasetPath) -> None:
         """Void an open file whose origin has another generation, and ask for the new one."""
-        file = self._open.pop(path, None)
+        file = self._open.pop(self._key(principal, path), None)
         if file is None:
             return
         self._let_go(file)
@@ -248,12 +283,13 @@ class Library:
         if isinstance(file, RemoteFile) and file.mirror is not None:
             self._cache.release(file.mirror)
 
-    async def _open_file(self, path: DatasetPath) -> OpenedFile:
-        entry = await self.entry(path)
+    async def _open_file(self, principal: Principal, path: DatasetPath) -> OpenedFile:
+        entry = await self.entry(principal, path)
         if isinstance(entry.info, BrokenInfo):
             raise BrokenDataset(f"{path} can not be read: {entry.info.reason}")
-        if path.root in self._local:
-            return await self._workers.run(Lane.DISK, _open_local, self._local[path.root], path)
+        source = self._areas.source(principal, path.root)
+        if source is not None:
+            return await self._workers.run(Lane.DISK, _open_local, source, path)
         root = await self._remote(path.root)
         mirror = await self._workers.run(Lane.DISK, self._cache.open, _mirror_id(path, entry))
         if mirror is not None:

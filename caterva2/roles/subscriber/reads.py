@@ -18,6 +18,7 @@ from caterva2.model.paths import DatasetPath
 from caterva2.model.requests import FetchQuery
 from caterva2.model.roots import Freshness
 from caterva2.model.slicing import Axis, NDSlice, Window
+from caterva2.model.users import Principal
 from caterva2.roles.subscriber.blocks import BlockReader
 from caterva2.roles.subscriber.gather import Gatherer
 from caterva2.roles.subscriber.library import Library
@@ -94,34 +95,36 @@ class Reads:
         self._gatherer = gatherer
         self._workers = workers
 
-    async def fetch(self, path: DatasetPath, query: FetchQuery, caller: Caller) -> Reply:
+    async def fetch(
+        self, principal: Principal, path: DatasetPath, query: FetchQuery, caller: Caller
+    ) -> Reply:
         """Answer ``/api/fetch``: a window as a frame or as stored chunks, or the whole stored file."""
         if query.filter is not None:
             raise BadRequest("filter is not supported", hint="read the rows and select there")
         if query.indices is not None and query.slice_ is not None:
             raise BadRequest("slice_ and indices exclude one another")
-        file = await self._library.open(path)
+        file = await self._library.open(principal, path)
         if query.indices is not None:
             return _labelled(await self._gathered(file, query, caller), file.entry)
         return _labelled(await self._window(file, query, caller), file.entry)
 
-    async def download(self, path: DatasetPath, caller: Caller) -> Reply:
+    async def download(self, principal: Principal, path: DatasetPath, caller: Caller) -> Reply:
         """Answer ``/api/download``: a whole file as it was published."""
-        plain = await self._library.open_plain(path)
+        plain = await self._library.open_plain(principal, path)
         if plain is not None and not caller.frames:
             frame, entry = plain
             return _labelled(self._plain_local(path, frame, entry), entry)
-        file = await self._library.open(path)
+        file = await self._library.open(principal, path)
         return _labelled(await self._downloaded(file, caller), file.entry)
 
-    async def chunk(self, path: DatasetPath, nchunk: int) -> Reply:
+    async def chunk(self, principal: Principal, path: DatasetPath, nchunk: int) -> Reply:
         """Answer ``/api/chunk``: one stored chunk."""
-        file = await self._library.open(path)
+        file = await self._library.open(principal, path)
         return _labelled(await self._stored_chunk(file, nchunk), file.entry)
 
-    async def renew(self, path: DatasetPath) -> None:
+    async def renew(self, principal: Principal, path: DatasetPath) -> None:
         """Take up the new generation of a file that changed while it was read."""
-        await self._library.renew(path)
+        await self._library.renew(principal, path)
 
     async def _window(self, file: OpenedFile, query: FetchQuery, caller: Caller) -> Reply:
         asked = NDSlice.parse(query.slice_)

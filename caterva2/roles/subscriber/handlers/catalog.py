@@ -20,7 +20,7 @@ class RootsHandler(BaseHandler[Subscriber]):
         """List the roots and areas."""
         if self.service.network.error is not None:
             self.set_header("Caterva2-Broker", "unreachable")
-        self.send_json(self.service.library.roots())
+        self.send_json(self.service.library.roots(self.principal))
 
 
 class SubscribeHandler(BaseHandler[Subscriber]):
@@ -29,7 +29,9 @@ class SubscribeHandler(BaseHandler[Subscriber]):
     async def post(self, root: str) -> None:
         """Subscribe to a root."""
         name = decode_url_path(root)
-        await self.service.library.subscribe(name if name.startswith("@") else check_root_name(name))
+        await self.service.library.subscribe(
+            self.principal, name if name.startswith("@") else check_root_name(name)
+        )
         self.send_json("Ok")
 
 
@@ -42,7 +44,7 @@ class ListHandler(BaseHandler[Subscriber]):
         if not path.strip("/"):
             raise RootNotFound("no root is named", hint="see the list of roots")
         where = DatasetPath.from_url(path)
-        names = await self.service.library.names(where, after=query.after, limit=query.limit)
+        names = await self.service.library.names(self.principal, where, after=query.after, limit=query.limit)
         self.set_header(FRESHNESS, str(self.service.library.freshness(where)))
         self.send_json(names)
 
@@ -53,7 +55,7 @@ class InfoHandler(BaseHandler[Subscriber]):
     async def get(self, path: str) -> None:
         """Describe a file or directory."""
         where = DatasetPath.from_url(path)
-        info, etag = await self.service.library.info(where)
+        info, etag = await self.service.library.info(self.principal, where)
         self.set_header(FRESHNESS, str(self.service.library.freshness(where)))
         if etag is not None:
             self.set_header(wire.GENERATION, etag)

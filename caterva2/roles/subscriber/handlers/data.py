@@ -42,7 +42,7 @@ class DataHandler(BaseHandler[Subscriber]):
         except DatasetChanged:
             if self._headers_written:
                 raise
-            await self.service.reads.renew(path)
+            await self.service.reads.renew(self.principal, path)
         else:
             return
         await self._send(await ask())
@@ -113,7 +113,7 @@ class FetchHandler(DataHandler):
 
     async def _answer(self, path: str, query: FetchQuery) -> None:
         where, caller = DatasetPath.from_url(path), self.caller()
-        await self.send_reply(where, lambda: self.service.reads.fetch(where, query, caller))
+        await self.send_reply(where, lambda: self.service.reads.fetch(self.principal, where, query, caller))
 
 
 class DownloadHandler(DataHandler):
@@ -122,7 +122,7 @@ class DownloadHandler(DataHandler):
     async def get(self, path: str) -> None:
         """Download a whole file as it was published."""
         where, caller = DatasetPath.from_url(path), self.caller()
-        await self.send_reply(where, lambda: self.service.reads.download(where, caller))
+        await self.send_reply(where, lambda: self.service.reads.download(self.principal, where, caller))
 
 
 class ChunkHandler(DataHandler):
@@ -132,4 +132,4 @@ class ChunkHandler(DataHandler):
         """Read one stored chunk."""
         query = self.query(ChunkQuery)
         where = DatasetPath.from_url(path)
-        await self.send_reply(where, lambda: self.service.reads.chunk(where, query.nchunk))
+        await self.send_reply(where, lambda: self.service.reads.chunk(self.principal, where, query.nchunk))

@@ -1,0 +1,166 @@
+"""The areas: which there are for whom, where their files lie, and how their changes get known."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from caterva2.errors import BadPath, NotAuthenticated
+from caterva2.model.users import Principal
+from caterva2.roles.localroot import LocalRoot
+from caterva2.runtime.hub import Hub
+from caterva2.runtime.workers import Workers
+from caterva2.storage.directory import DirectorySource
+from caterva2.storage.state import Catalog
+
+PUBLIC, SHARED, PERSONAL = "@public", "@shared", "@personal"
+MAX_KNOWN = 1_000
+"""Personal areas that are kept at hand."""
+
+
+@dataclass(frozen=True, eq=False)
+class Area:
+    """An area, of one user if it is a personal one.
+
+    Attributes
+    ----------
+    name
+        As clients say it.
+    key
+        Tells it from all others, personal ones included: in the catalog, in events, among open files.
+    directory
+        Where its files lie.
+    source
+        Shows them.
+    root
+        Knows them, and tells their changes. Lets itself be started twice.
+    """
+
+    name: str
+    key: str
+    directory: Path
+    source: DirectorySource
+    root: LocalRoot
+    started: asyncio.Lock
+
+
+class Areas:
+    """All areas of a subscriber.
+
+    Parameters
+    ----------
+    state
+        The directory in which they lie: ``public``, ``shared``, ``personal/<id>``.
+    has_users
+        Whether people can log in; else there is only ``@public``.
+    """
+
+    def __init__(self, state: Path, *, has_users: bool, catalog: Catalog, hub: Hub, workers: Workers) -> None:
+        self.state = state
+        self.has_users = has_users
+        self._catalog = catalog
+        self._hub = hub
+        self._workers = workers
+        self._running: set[str] = set()
+        self._personal: dict[str, Area] = {}
+        self.common = {PUBLIC: self._area(PUBLIC, PUBLIC, state / "public", state / "made")}
+        if has_users:
+            self.common[SHARED] = self._area(SHARED, SHARED, state / "shared", state / "made.shared")
+
+    def _area(self, name: str, key: str, directory: Path, made: Path) -> Area:
+        directory.mkdir(parents=True, exist_ok=True)
+        source = DirectorySource(directory, made, lazy=self.has_users)
+        root = LocalRoot(source, self._catalog, self._hub, self._workers, key)
+        return Area(name, key, directory, source, root, asyncio.Lock())
+
+    # which
+
+    def names(self, principal: Principal) -> list[str]:
+        """Return the areas that somebody has."""
+        return [PUBLIC] if principal.is_anonymous or not self.has_users else [PERSONAL, PUBLIC, SHARED]
+
+    def key(self, principal: Principal, root: str) -> str:
+        """Return what tells a root or area of somebody from all others."""
+        return f"{PERSONAL}:{principal.id}" if root == PERSONAL else root
+
+    def find(self, principal: Principal, root: str) -> Area | None:
+        """Return an area of somebody; None if `root` is none, or is not for him."""
+        if root not in self.names(principal):
+            return None
+        if root != PERSONAL:
+            return self.common[root]
+        return self._personal_area(str(principal.id))
+
+    def source(self, principal: Principal, root: str) -> DirectorySource | None:
+        """Return the files of an area; None as `find`."""
+        area = self.find(principal, root)
+        return None if area is None else area.source
+
+    def writable(self, principal: Principal, root: str) -> Area:
+        """Return an area to write to.
+
+        Raises
+        ------
+        NotAuthenticated
+            Nobody is logged in.
+        BadPath
+            It is no area.
+        """
+        if principal.is_anonymous:
+            raise NotAuthenticated("writing is for users who are logged in", hint="log in, or send a token")
+        area = self.find(principal, root)
+        if area is None:
+            raise BadPath(
+                f"{root!r} can not be written to", hint=f"write to {PERSONAL}, {SHARED} or {PUBLIC}"
+            )
+        return area
+
+    def _personal_area(self, user: str) -> Area:
+        area = self._personal.get(user)
+        if area is None:
+            if not user.isalnum():
+                raise BadPath("the id of a user is made of letters and digits")
+            area = self._area(
+                PERSONAL,
+                f"{PERSONAL}:{user}",
+                self.state / "personal" / user,
+                self.state / "made.personal" / user,
+            )
+            self._personal[user] = area
+        return area
+
+    # changes
+
+    async def start(self, area: Area) -> None:
+        """Take up what changed in an area since the last run; a second call does nothing."""
+        async with area.started:
+            if area.key not in self._running:
+                await area.root.start()
+                self._running.add(area.key)
+
+    async def changed(self, area: Area, paths: Iterable[str]) -> None:
+        """Tell what changed at or below some paths."""
+        await self.start(area)
+        with contextlib.suppress(BadPath):
+            await area.root.refresh(paths)
+
+    async def stop(self) -> None:
+        """Close what is open; safe to call twice."""
+        for area in (*self.common.values(), *self._personal.values()):
+            await area.root.stop()
+
+    async def forget_user(self, user: str) -> None:
+        """Let go of the area of a user who is removed."""
+        area = self._personal.pop(user, None)
+        if area is not None:
+            await area.root.stop()
+            self._running.discard(area.key)
+
+    @staticmethod
+    def may_see(principal: Principal, key: str) -> bool:
+        """Whether a root or area (by its key) is not the personal area of somebody else."""
+        owner = key.removeprefix(f"{PERSONAL}:")
+        return owner == key or owner == principal.id
