@@ -122,6 +122,7 @@ class ProcessLane:
         self._started = 0
         self._waiting: collections.deque[asyncio.Future[None]] = collections.deque()
         self._stopping = False
+        self._starting: set[asyncio.Task[None]] = set()
 
     @property
     def pids(self) -> list[int]:
@@ -132,8 +133,8 @@ class ProcessLane:
         """Start all processes."""
         self._stopping = False
         while self._started < self.size:
-            self._started += 1
-            self._put(await self._spawned())
+            self._launch()
+        await asyncio.gather(*self._starting)
 
     async def stop(self) -> None:
         """Kill all processes; safe to call twice."""
@@ -142,6 +143,7 @@ class ProcessLane:
             if not future.done():
                 future.set_exception(Overloaded("the service stops", retry_after_s=1))
         self._waiting.clear()
+        await asyncio.gather(*self._starting, return_exceptions=True)
         self._idle.clear()
         gone, self._all = self._all, set()
         self._started = 0
@@ -201,12 +203,7 @@ class ProcessLane:
                     return process
                 self._drop(process)
             if self._started < self.size:
-                self._started += 1
-                try:
-                    return await self._spawned()
-                except BaseException:
-                    self._started -= 1
-                    raise
+                self._launch()
             if len(self._waiting) >= self._queue:
                 raise Overloaded(f"{self._queue} evaluations wait already", retry_after_s=1)
             future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -245,21 +242,35 @@ class ProcessLane:
                 future.set_result(None)
                 return
 
-    async def _spawned(self) -> Process:
+    def _launch(self) -> None:
+        """Start a process, whoever then takes it: one who is cancelled meanwhile leaves it to others."""
+        self._started += 1
+        task = asyncio.create_task(self._spawn(), name="start an evaluating process")
+        self._starting.add(task)
+        task.add_done_callback(self._launched)
+
+    def _launched(self, task: asyncio.Task[None]) -> None:
+        self._starting.discard(task)
+        if task.cancelled() or task.exception() is None:
+            return
+        self._started -= 1
+        while self._waiting:
+            future = self._waiting.popleft()
+            if not future.done():
+                future.set_exception(InternalError("a process for evaluations could not be started"))
+                return
+
+    async def _spawn(self) -> None:
         process = await self._workers.run(Lane.DISK, _spawn, self._module, self.arena, self._limit)
         self._all.add(process)
         try:
             async with asyncio.timeout(START_S):
                 await process.exchange(b"")
-        except (TimeoutError, EOFError, OSError) as exc:
-            self._all.discard(process)
-            process.kill()
-            raise InternalError("a process for evaluations could not be started") from exc
         except BaseException:
             self._all.discard(process)
             process.kill()
             raise
-        return process
+        self._put(process)
 
 
 def _spawn(module: str, arena: int, limit: int) -> Process:

@@ -198,6 +198,8 @@ class Evaluator:
         if window.size * array.dtype.itemsize > SMALL:
             return False
         touched = [nchunk for nchunk, _ in window.chunks_touched(array.shape, array.chunks)]
+        if 4 * window.size >= sum(chunk_window(array, nchunk).size for nchunk in touched):
+            return False
         return not all((key, number, nchunk) in self.results for nchunk in touched)
 
     async def _of_chunk(self, evaluation: Evaluation, number: int, window: Window, touched: Touched) -> Array:

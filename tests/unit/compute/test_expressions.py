@@ -182,7 +182,7 @@ HOSTILE = [
     "`a`",
     "~True + a",
     "1 << 5000",
-    "%s" % "a" + "%",
+    "a%",
 ]
 
 
@@ -234,7 +234,7 @@ A, B = Name("a"), Name("b")
             Apply(
                 "bitwise_and", (Apply("less", (A, B)), Apply("invert", (Apply("equal", (B, Constant(1))),)))
             ),
-        ),  # noqa: E501
+        ),
         ("a['f']", Field(A, "f")),
         ('a["f g"]', Field(A, "f g")),
         ("a[0, 1:5, ..., ::2]", Part(A, "0,1:5,...,::2")),
