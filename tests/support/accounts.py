@@ -21,7 +21,8 @@ PASSWORD = "a good password"
 class Lab:
     """A running subscriber with users, and ways to be one of them."""
 
-    def __init__(self, url: str, accounts: Accounts | None, service: Any) -> None:
+    def __init__(self, url: str, accounts: Accounts | None, service: Any, home: Path) -> None:
+        self.home = home
         self.url = url
         self.accounts = accounts
         self.service = service
@@ -54,7 +55,7 @@ async def lab(home: Path, **config: Any) -> AsyncIterator[Lab]:
     values = {"login": True, "register": True, "auth_secret": SECRET, **config}
     subscriber = SubscriberConfig(http=Address("127.0.0.1", 0), statedir=home / "sub", **values)
     async with app.running(subscriber) as running:
-        made = Lab(running.server.url, running.subscriber.accounts, running)
+        made = Lab(running.server.url, running.subscriber.accounts, running, home)
         try:
             yield made
         finally:
