@@ -9,21 +9,25 @@ from typing import Any, TypeAlias
 from caterva2.compute.extents import Record
 from caterva2.compute.frames import skeleton_from_parts
 from caterva2.errors import (
+    BadExpression,
     BrokenDataset,
     CorruptChunk,
     DatasetNotFound,
     NotADataset,
     NotAuthenticated,
     RootNotFound,
+    ServiceError,
 )
-from caterva2.model.datasets import BrokenInfo, Entry, FileInfo, format_mtime, public_info
+from caterva2.model.datasets import BrokenInfo, Entry, FileInfo, LazyInfo, format_mtime, public_info
 from caterva2.model.paths import AREAS, DatasetPath
 from caterva2.model.requests import BlocksRequest
 from caterva2.model.roots import Freshness, RootInfo
 from caterva2.model.users import Principal
 from caterva2.roles.subscriber.areas import Areas
+from caterva2.roles.subscriber.evaluation import Evaluator
+from caterva2.roles.subscriber.lazyfiles import LazyFiles, MissingOperands
 from caterva2.roles.subscriber.network import Network
-from caterva2.roles.subscriber.opened import LocalFile, OpenedFile, RemoteFile
+from caterva2.roles.subscriber.opened import LocalFile, OpenedFile, RemoteFile, StoredFile
 from caterva2.roles.subscriber.remote import RemoteRoot
 from caterva2.runtime.singleflight import SingleFlight
 from caterva2.runtime.workers import Lane, Workers
@@ -46,6 +50,8 @@ class Library:
     ----------
     areas
         The subscriber's own directories.
+    evaluator
+        Computes lazy datasets.
     """
 
     def __init__(
@@ -56,20 +62,24 @@ class Library:
         catalog: Catalog,
         cache: BlockCache,
         workers: Workers,
+        evaluator: Evaluator,
     ) -> None:
         self._network = network
         self._areas = areas
         self._catalog = catalog
         self._cache = cache
         self._workers = workers
-        self._open: OrderedDict[OpenKey, OpenedFile] = OrderedDict()
+        self.lazy = LazyFiles(self, evaluator)
+        self._open: OrderedDict[OpenKey, StoredFile] = OrderedDict()
+        self._definitions: OrderedDict[OpenKey, Entry] = OrderedDict()
         self._changes = 0
-        self._opening: SingleFlight[OpenKey, OpenedFile] = SingleFlight()
+        self._opening: SingleFlight[OpenKey, StoredFile | Entry] = SingleFlight()
 
     async def stop(self) -> None:
         """Let go of all files."""
         await self._opening.close()
         self._open.clear()
+        self._definitions.clear()
 
     # roots
 
@@ -153,6 +163,9 @@ class Library:
         opened = self._open.get(self._key(principal, path))
         if opened is not None:
             return opened.entry
+        known = self._definitions.get(self._key(principal, path))
+        if known is not None:
+            return known
         source = self._areas.source(principal, path.root)
         if source is not None:
             if not path.parts:
@@ -178,7 +191,28 @@ class Library:
             return await self._directory_info(principal, path), None
         if isinstance(entry.info, FileInfo) and entry.info.schunk is None:
             entry = (await self.open(principal, path)).entry
+        if isinstance(entry.info, LazyInfo):
+            return await self._lazy_info(principal, path, entry, entry.info)
         return public_info(entry, str(path)), entry.etag
+
+    async def _lazy_info(
+        self, principal: Principal, path: DatasetPath, entry: Entry, info: LazyInfo
+    ) -> tuple[dict[str, Any], str | None]:
+        """Describe a lazy dataset by what its operands are now; if they are not there, say which."""
+        try:
+            file = await self.lazy.open(principal, path, entry, info.lazy)
+        except (MissingOperands, BadExpression) as exc:
+            missing = exc.missing if isinstance(exc, MissingOperands) else {}
+            return {
+                "mtime": format_mtime(entry.mtime_ns),
+                "error": exc.message,
+                "expr": info.lazy.expression,
+                "missing_ops": missing,
+                "kind": "lazy",
+            }, None
+        except ServiceError:  # a publisher that is away: what was known when this was defined
+            return public_info(entry, str(path)), entry.etag
+        return public_info(file.entry, str(path)), file.entry.etag
 
     async def _directory_info(self, principal: Principal, path: DatasetPath) -> dict[str, Any]:
         source = self._areas.source(principal, path.root)
@@ -195,16 +229,21 @@ class Library:
     def _key(self, principal: Principal, path: DatasetPath) -> OpenKey:
         return self._areas.key(principal, path.root), path
 
-    def opened(self, principal: Principal, path: DatasetPath) -> OpenedFile | None:
-        """Return a file if it is open already."""
+    def opened(self, principal: Principal, path: DatasetPath) -> StoredFile | None:
+        """Return a stored file if it is open already."""
         key = self._key(principal, path)
         file = self._open.get(key)
         if file is not None:
             self._open.move_to_end(key)
         return file
 
-    async def open(self, principal: Principal, path: DatasetPath) -> OpenedFile:
+    async def open(self, principal: Principal, path: DatasetPath, *, below: int = 0) -> OpenedFile:
         """Open a file.
+
+        Parameters
+        ----------
+        below
+            How many lazy datasets are being opened for this one already.
 
         Raises
         ------
@@ -221,8 +260,19 @@ class Library:
         if file is not None:
             return file
         key = self._key(principal, path)
+        entry = self._definitions.get(key)
+        if entry is not None and isinstance(entry.info, LazyInfo):
+            return await self.lazy.open(principal, path, entry, entry.info.lazy, below=below)
         changes = self._changes
-        file = await self._opening.run(key, lambda: self._open_file(principal, path))
+        file_or_entry = await self._opening.run(key, lambda: self._open_file(principal, path))
+        if isinstance(file_or_entry, Entry):
+            if changes == self._changes:
+                self._definitions[key] = file_or_entry
+                while len(self._definitions) > OPEN_FILES:
+                    self._definitions.popitem(last=False)
+            assert isinstance(file_or_entry.info, LazyInfo)
+            return await self.lazy.open(principal, path, file_or_entry, file_or_entry.info.lazy, below=below)
+        file = file_or_entry
         if path.is_area and changes != self._changes:
             return file  # what was opened may have been replaced meanwhile
         self._open[key] = file
@@ -253,6 +303,8 @@ class Library:
         self._changes += 1
         for key in [k for k in self._open if k[0] == root and relative in {None, k[1].relative}]:
             self._let_go(self._open.pop(key))
+        for key in [k for k in self._definitions if k[0] == root and relative in {None, k[1].relative}]:
+            del self._definitions[key]
         if root.startswith("@"):
             return
         for id_ in [i for i in self._cache.ids() if i.root == root and relative in {None, i.path}]:
@@ -264,27 +316,37 @@ class Library:
         prefix = f"{relative}/"
         for key in [
             (name, path)
-            for name, path in self._open
+            for name, path in (*self._open, *self._definitions)
             if name == root
             and (not relative or path.relative == relative or path.relative.startswith(prefix))
         ]:
-            self._let_go(self._open.pop(key))
+            self._definitions.pop(key, None)
+            file = self._open.pop(key, None)
+            if file is not None:
+                self._let_go(file)
 
     async def renew(self, principal: Principal, path: DatasetPath) -> None:
         """Void an open file whose origin has another generation, and ask for the new one."""
         file = self._open.pop(self._key(principal, path), None)
+        entry = self._definitions.pop(self._key(principal, path), None)
+        if entry is not None and isinstance(entry.info, LazyInfo):
+            for operand in entry.info.lazy.operands.values():
+                await self.renew(principal, DatasetPath.parse(operand))
         if file is None:
             return
         self._let_go(file)
         if isinstance(file, RemoteFile):
             await file.root.describe_file(path.relative)
 
-    def _let_go(self, file: OpenedFile) -> None:
+    def _let_go(self, file: StoredFile) -> None:
         if isinstance(file, RemoteFile) and file.mirror is not None:
             self._cache.release(file.mirror)
 
-    async def _open_file(self, principal: Principal, path: DatasetPath) -> OpenedFile:
+    async def _open_file(self, principal: Principal, path: DatasetPath) -> StoredFile | Entry:
+        """Open a stored file; of a lazy dataset return what is known of it."""
         entry = await self.entry(principal, path)
+        if isinstance(entry.info, LazyInfo):
+            return entry
         if isinstance(entry.info, BrokenInfo):
             raise BrokenDataset(f"{path} can not be read: {entry.info.reason}")
         source = self._areas.source(principal, path.root)

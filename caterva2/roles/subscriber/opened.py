@@ -16,6 +16,7 @@ from caterva2.model.slicing import Window
 from caterva2.storage.blockcache import Mirror
 
 if TYPE_CHECKING:
+    from caterva2.roles.subscriber.evaluation import Evaluation
     from caterva2.roles.subscriber.remote import RemoteRoot
     from caterva2.storage.source import StoredFrame
 
@@ -105,6 +106,8 @@ class LazyFile:
         Computes the items of a window, of ``window.full_shape``.
     operands
         The files it is computed from, by name, pinned to their generations.
+    evaluation
+        How it is computed.
     """
 
     path: DatasetPath
@@ -112,6 +115,7 @@ class LazyFile:
     skeleton: Skeleton
     evaluate: Callable[[Window], Awaitable[Array]]
     operands: Mapping[str, OpenedFile]
+    evaluation: Evaluation
     serial: int = field(default_factory=_serials.__next__)
 
     def head(self, nchunk: int) -> None:

@@ -12,6 +12,7 @@ from caterva2.roles.subscriber.access import Access
 from caterva2.roles.subscriber.accounts import Accounts
 from caterva2.roles.subscriber.areas import Area, Areas
 from caterva2.roles.subscriber.blocks import BlockReader
+from caterva2.roles.subscriber.evaluation import Evaluator
 from caterva2.roles.subscriber.gather import Gatherer
 from caterva2.roles.subscriber.library import Library
 from caterva2.roles.subscriber.network import Network
@@ -20,12 +21,16 @@ from caterva2.roles.subscriber.slices import SliceReader
 from caterva2.roles.subscriber.traffic import Traffic
 from caterva2.roles.watcher import Watcher
 from caterva2.runtime.hub import Hub
+from caterva2.runtime.processes import ProcessLane
 from caterva2.runtime.tasks import Supervisor
 from caterva2.runtime.workers import Lane, Workers
 from caterva2.storage.blockcache import BlockCache
 from caterva2.storage.state import Catalog
 
 logger = logging.getLogger(__name__)
+
+EVALUATOR = "caterva2.compute.evaluator"
+"""The program of the processes that evaluate expressions."""
 
 
 class Subscriber:
@@ -76,11 +81,14 @@ class Subscriber:
             traffic=self.traffic,
         )
         self.areas = areas
-        self.library = Library(
-            network=self.network, areas=areas, catalog=catalog, cache=cache, workers=workers
-        )
         self._reader = BlockReader(workers, self.traffic)
         slices = SliceReader(self._reader, workers, spool)
+        self._processes = ProcessLane(workers, EVALUATOR)
+        self.evaluator = Evaluator(slices, self._processes, workers)
+        self.library = Library(
+            network=self.network, areas=areas, catalog=catalog, cache=cache, workers=workers,
+            evaluator=self.evaluator,
+        )  # fmt: skip
         self.reads = Reads(self.library, self._reader, slices, Gatherer(slices, workers), workers)
 
     def allow(self, principal: Principal, event: Event) -> bool:
@@ -104,6 +112,8 @@ class Subscriber:
         await self.network.stop()
         await self._tasks.stop()
         await self._reader.stop()
+        await self.evaluator.stop()
+        await self._processes.stop()
         await self.library.stop()
         await self.areas.stop()
         self.hub.close()
