@@ -46,8 +46,12 @@ class Access:
         RootNotFound
             It does not exist for him.
         """
-        if not self.may_see(principal, root):
+        if self.may_see(principal, root):
+            return
+        # As for a root that there is not: nothing may tell one from the other.
+        if root.startswith("@"):
             raise RootNotFound(f"there is no root {root!r} here", root=root)
+        raise RootNotFound(f"{root} not known by the broker", hint="see the list of roots", root=root)
 
     def check_subscribe(self, principal: Principal, root: str) -> None:
         """As `check`, in the words of ``/api/subscribe``.
@@ -59,8 +63,6 @@ class Access:
         RootNotFound
             It does not exist for him.
         """
-        if self.may_see(principal, root):
-            return
         if root in FOR_USERS and principal.is_anonymous:
             raise NotAuthenticated(f"{root} is for users who are logged in")
-        raise RootNotFound(f"{root} not known by the broker", root=root)
+        self.check(principal, root)

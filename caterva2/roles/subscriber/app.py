@@ -22,6 +22,12 @@ from caterva2.roles.subscriber.handlers.catalog import (
     RootsHandler,
     SubscribeHandler,
 )
+from caterva2.roles.subscriber.handlers.exprs import (
+    ConcatHandler,
+    ExplainHandler,
+    LazyExprHandler,
+    StackHandler,
+)
 from caterva2.roles.subscriber.handlers.data import ChunkHandler, DownloadHandler, FetchHandler
 from caterva2.roles.subscriber.handlers.users import (
     AddUserHandler,
@@ -76,7 +82,10 @@ HANDLERS = {
     "move": WriteHandler,
     "copy": WriteHandler,
     "append": WriteHandler,
-    "lazyexpr": WriteHandler,
+    "lazyexpr": LazyExprHandler,
+    "concat": ConcatHandler,
+    "stack": StackHandler,
+    "explain": ExplainHandler,
     "addnotebook": WriteHandler,
     "login": LoginHandler,
     "logout": LogoutHandler,
@@ -144,14 +153,13 @@ async def running(config: SubscriberConfig) -> AsyncIterator[RunningSubscriber]:
         spool.mkdir(parents=True, exist_ok=True)
         catalog = await workers.run(Lane.DISK, Catalog, state / "subscriber.sqlite")
         stack.callback(catalog.close)
-        accounts = None
-        if config.login:
-            accounts = await _open_accounts(config, workers, stack)
         hub = Hub()
-        areas = Areas(state, has_users=config.login, catalog=catalog, hub=hub, workers=workers)
+        access = Access(config.access)
+        areas = Areas(state, has_users=config.login, access=access, catalog=catalog, hub=hub, workers=workers)
+        accounts = await _open_accounts(config, areas, workers, stack) if config.login else None
         subscriber = Subscriber(
             accounts=accounts,
-            access=Access(config.access),
+            access=access,
             broker=None if config.broker is None else str(config.broker),
             secret=config.secret,
             catalog=catalog,
@@ -170,7 +178,7 @@ async def running(config: SubscriberConfig) -> AsyncIterator[RunningSubscriber]:
 
 
 async def _open_accounts(
-    config: SubscriberConfig, workers: Workers, stack: contextlib.AsyncExitStack
+    config: SubscriberConfig, areas: Areas, workers: Workers, stack: contextlib.AsyncExitStack
 ) -> Accounts:
     if config.auth_secret is None:
         raise ConfigError("login needs a secret in CATERVA2_SECRET", hint="set it, or say login = false")
@@ -185,6 +193,7 @@ async def _open_accounts(
         maxusers=config.maxusers,
         urlbase=config.urlbase,
         mailer=None if config.mail is None else Mailer(config.mail),
+        removed=areas.remove_user,
     )
     stack.push_async_callback(accounts.stop)
     return accounts

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +12,9 @@ from pathlib import Path
 from caterva2.errors import BadPath, NotAuthenticated
 from caterva2.model.users import Principal
 from caterva2.roles.localroot import LocalRoot
+from caterva2.roles.subscriber.access import Access
 from caterva2.runtime.hub import Hub
-from caterva2.runtime.workers import Workers
+from caterva2.runtime.workers import Lane, Workers
 from caterva2.storage.directory import DirectorySource
 from caterva2.storage.state import Catalog
 
@@ -56,10 +58,22 @@ class Areas:
         The directory in which they lie: ``public``, ``shared``, ``personal/<id>``.
     has_users
         Whether people can log in; else there is only ``@public``.
+    access
+        Who may see which of them.
     """
 
-    def __init__(self, state: Path, *, has_users: bool, catalog: Catalog, hub: Hub, workers: Workers) -> None:
+    def __init__(
+        self,
+        state: Path,
+        *,
+        has_users: bool,
+        access: Access,
+        catalog: Catalog,
+        hub: Hub,
+        workers: Workers,
+    ) -> None:
         self.state = state
+        self._access = access
         self.has_users = has_users
         self._catalog = catalog
         self._hub = hub
@@ -80,7 +94,8 @@ class Areas:
 
     def names(self, principal: Principal) -> list[str]:
         """Return the areas that somebody has."""
-        return [PUBLIC] if principal.is_anonymous or not self.has_users else [PERSONAL, PUBLIC, SHARED]
+        every = [PUBLIC] if principal.is_anonymous or not self.has_users else [PERSONAL, PUBLIC, SHARED]
+        return [name for name in every if self._access.may_see(principal, name)]
 
     def key(self, principal: Principal, root: str) -> str:
         """Return what tells a root or area of somebody from all others."""
@@ -158,6 +173,11 @@ class Areas:
         if area is not None:
             await area.root.stop()
             self._running.discard(area.key)
+
+    async def remove_user(self, user: str) -> None:
+        """Remove the area of a user, with all its files."""
+        await self.forget_user(user)
+        await self._workers.run(Lane.DISK, shutil.rmtree, self.state / "personal" / user, ignore_errors=True)
 
     @staticmethod
     def may_see(principal: Principal, key: str) -> bool:

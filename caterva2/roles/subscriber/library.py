@@ -13,6 +13,7 @@ from caterva2.errors import (
     BrokenDataset,
     CorruptChunk,
     DatasetNotFound,
+    MissingOperands,
     NotADataset,
     NotAuthenticated,
     RootNotFound,
@@ -23,9 +24,10 @@ from caterva2.model.paths import AREAS, DatasetPath
 from caterva2.model.requests import BlocksRequest
 from caterva2.model.roots import Freshness, RootInfo
 from caterva2.model.users import Principal
+from caterva2.roles.subscriber.access import Access
 from caterva2.roles.subscriber.areas import Areas
 from caterva2.roles.subscriber.evaluation import Evaluator
-from caterva2.roles.subscriber.lazyfiles import LazyFiles, MissingOperands
+from caterva2.roles.subscriber.lazyfiles import LazyFiles
 from caterva2.roles.subscriber.network import Network
 from caterva2.roles.subscriber.opened import LocalFile, OpenedFile, RemoteFile, StoredFile
 from caterva2.roles.subscriber.remote import RemoteRoot
@@ -50,6 +52,8 @@ class Library:
     ----------
     areas
         The subscriber's own directories.
+    access
+        Who may see which root.
     evaluator
         Computes lazy datasets.
     """
@@ -59,6 +63,7 @@ class Library:
         *,
         network: Network,
         areas: Areas,
+        access: Access,
         catalog: Catalog,
         cache: BlockCache,
         workers: Workers,
@@ -66,6 +71,7 @@ class Library:
     ) -> None:
         self._network = network
         self._areas = areas
+        self._access = access
         self._catalog = catalog
         self._cache = cache
         self._workers = workers
@@ -84,8 +90,9 @@ class Library:
     # roots
 
     def roots(self, principal: Principal) -> dict[str, RootInfo]:
-        """Return all roots and areas, by name."""
-        found = {root.name: root.describe() for root in self._network.roots()}
+        """Return the roots and areas that exist for somebody, by name."""
+        seen = (root for root in self._network.roots() if self._access.may_see(principal, root.name))
+        found = {root.name: root.describe() for root in seen}
         found.update(
             {name: RootInfo(name=name, http="", subscribed=True) for name in self._areas.names(principal)}
         )
@@ -101,6 +108,7 @@ class Library:
         RootNotFound, PublisherUnavailable, BrokerUnavailable
             See `Network.subscribe`.
         """
+        self._access.check_subscribe(principal, name)
         if name in self._areas.names(principal):
             return
         if name in AREAS:
@@ -131,6 +139,7 @@ class Library:
         DatasetNotFound, RootNotFound
             There is nothing.
         """
+        self._access.check(principal, path.root)
         base = path.relative
         source = self._areas.source(principal, path.root)
         if source is not None:
@@ -160,6 +169,7 @@ class Library:
         NotADataset
             It is a directory.
         """
+        self._access.check(principal, path.root)
         opened = self._open.get(self._key(principal, path))
         if opened is not None:
             return opened.entry
@@ -231,6 +241,7 @@ class Library:
 
     def opened(self, principal: Principal, path: DatasetPath) -> StoredFile | None:
         """Return a stored file if it is open already."""
+        self._access.check(principal, path.root)
         key = self._key(principal, path)
         file = self._open.get(key)
         if file is not None:

@@ -86,8 +86,8 @@ class Subscriber:
         self._processes = ProcessLane(workers, EVALUATOR)
         self.evaluator = Evaluator(slices, self._processes, workers)
         self.library = Library(
-            network=self.network, areas=areas, catalog=catalog, cache=cache, workers=workers,
-            evaluator=self.evaluator,
+            network=self.network, areas=areas, access=self.access, catalog=catalog, cache=cache,
+            workers=workers, evaluator=self.evaluator,
         )  # fmt: skip
         self.reads = Reads(self.library, self._reader, slices, Gatherer(slices, workers), workers)
 
