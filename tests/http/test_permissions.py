@@ -111,11 +111,11 @@ ENDPOINTS = [(route.name, method) for route in routes_of(Role.SUBSCRIBER) for me
 USERS_ONLY = {route.name for route in routes_of(Role.SUBSCRIBER) if route.login_only}
 
 
-def test_every_endpoint_has_a_row() -> None:
+async def test_every_endpoint_has_a_row() -> None:
     assert {name for name, _ in ENDPOINTS} == set(TABLE)
 
 
-def test_row_has_a_column_for_everybody() -> None:
+async def test_row_has_a_column_for_everybody() -> None:
     assert tuple(name.replace("_", "-") for name in Row._fields) == WHO
 
 
