@@ -136,8 +136,8 @@ class Areas:
     def _personal_area(self, user: str) -> Area:
         area = self._personal.get(user)
         if area is None:
-            if not user.isalnum():
-                raise BadPath("the id of a user is made of letters and digits")
+            if not user.replace("-", "").isalnum():
+                raise BadPath("the id of a user is made of letters, digits and -")
             area = self._area(
                 PERSONAL,
                 f"{PERSONAL}:{user}",
