@@ -19,7 +19,8 @@
     │   ├── NotFound                404  (LookupError)
     │   │   ├── RouteNotFound
     │   │   ├── RootNotFound
-    │   │   └── DatasetNotFound
+    │   │   ├── DatasetNotFound
+    │   │   └── MissingOperands
     │   ├── MethodNotAllowed        405
     │   ├── AlreadyExists           409
     │   ├── RootTaken               409
@@ -48,7 +49,7 @@ raises the class of that `code` again (`error_class`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import ClassVar
 
 
@@ -184,6 +185,29 @@ class DatasetNotFound(NotFound):
     """No such file, dataset or directory."""
 
     code = "dataset-not-found"
+
+
+class MissingOperands(NotFound):
+    """Datasets that a lazy one is computed from are not there, or not for the one who asks.
+
+    Parameters
+    ----------
+    missing
+        Their paths, by operand name.
+    """
+
+    code = "missing-operands"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        missing: Mapping[str, str] | None = None,
+        hint: str | None = None,
+        **fields: str | int | None,
+    ) -> None:
+        super().__init__(message, hint=hint, **fields)
+        self.missing = dict(missing or {})
 
 
 class MethodNotAllowed(RequestError):

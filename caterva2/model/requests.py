@@ -24,12 +24,108 @@ class FetchQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         One column of a structured array.
     filter
         Row condition over the columns of a structured array.
+    sortby
+        Column by which the rows of a structured array are sorted.
     """
 
     slice_: str | None = None
     indices: str | None = None
     field: str | None = None
     filter: str | None = None
+    sortby: str | None = None
+
+
+class LazyExprBody(msgspec.Struct, frozen=True, kw_only=True):
+    """Body of ``/api/lazyexpr/``: a dataset that is computed when it is read.
+
+    Attributes
+    ----------
+    name
+        Of the new dataset, in ``@personal``, without suffix.
+    expression
+        See the grammar in the documentation.
+    operands
+        Paths of datasets by the names that the expression has for them.
+    func
+        What later versions have here is refused: code is not run.
+    compute
+        Store the result instead of the expression.
+    """
+
+    name: str
+    expression: str
+    operands: dict[str, str]
+    func: str | None = None
+    dtype: str | None = None
+    shape: list[int] | None = None
+    compute: bool = False
+
+
+class JoinBody(msgspec.Struct, frozen=True, kw_only=True):
+    """Body of ``/api/concat/`` and ``/api/stack/``.
+
+    Attributes
+    ----------
+    srcs
+        Paths of datasets.
+    dst
+        Path of the new dataset, in an area.
+    axis
+        Along which axis; of the result, for ``stack``.
+    """
+
+    srcs: list[str]
+    dst: str
+    axis: int = 0
+
+
+class OperandCost(msgspec.Struct, frozen=True, kw_only=True):
+    """What reading a stored dataset for an answer costs.
+
+    Attributes
+    ----------
+    chunks, blocks
+        How many are touched.
+    stored_bytes
+        Compressed bytes of what is touched; estimated as long as chunks are not known in detail.
+    cached_bytes
+        How many of these are here already.
+    """
+
+    path: str
+    chunks: int
+    blocks: int
+    stored_bytes: int
+    cached_bytes: int
+
+
+class Explanation(msgspec.Struct, frozen=True, kw_only=True):
+    """Answer of ``/api/explain``: what an answer would be and cost; nothing is fetched for it.
+
+    Attributes
+    ----------
+    bytes
+        Uncompressed bytes of the answer.
+    chunks
+        Chunks of the dataset itself that are touched.
+    computed_chunks
+        How many of these have to be computed; 0 for stored datasets.
+    reads
+        The stored datasets that are read.
+    """
+
+    path: str
+    shape: tuple[int, ...]
+    dtype: str
+    bytes: int
+    chunks: int
+    blocks: int
+    computed_chunks: int = 0
+    stored_bytes: int
+    cached_bytes: int
+    missing_bytes: int
+    reads: list[OperandCost]
+    expression: str | None = None
 
 
 class ChunkQuery(msgspec.Struct, frozen=True):

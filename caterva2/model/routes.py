@@ -111,7 +111,15 @@ READ_ERRORS = (
 )
 
 
-def _write(name: str, path: str, summary: str) -> Route:
+def _write(
+    name: str,
+    path: str,
+    summary: str,
+    *,
+    body: type[Any] | None = None,
+    answer: object = None,
+    raises: tuple[type[errors.Caterva2Error], ...] = (),
+) -> Route:
     """Return a row that changes an area."""
     return Route(
         name=name,
@@ -120,9 +128,14 @@ def _write(name: str, path: str, summary: str) -> Route:
         roles=S,
         auth=Auth.USER,
         scope=Scope.WRITE,
-        raises=(errors.NotAuthenticated,),
+        body=body,
+        answer=answer,
+        raises=(errors.NotAuthenticated, *raises),
         summary=summary,
     )
+
+
+LAZY_ERRORS = (errors.BadExpression, errors.BadPath, errors.QuotaExceeded)
 
 
 def _account(
@@ -365,6 +378,7 @@ ROUTES: tuple[Route, ...] = (
         raises=(
             *READ_ERRORS,
             errors.BadSlice,
+            errors.BadExpression,
             errors.DatasetChanged,
             errors.ResponseTooLarge,
             errors.RangeNotSatisfiable,
@@ -399,7 +413,42 @@ ROUTES: tuple[Route, ...] = (
     _write("move", "/api/move/", "Move a file or directory inside the areas."),
     _write("copy", "/api/copy/", "Copy a file or directory into an area."),
     _write("append", "/api/append/{path}", "Append to an array of an area."),
-    _write("lazyexpr", "/api/lazyexpr/", "Store an expression over datasets."),
+    _write(
+        "lazyexpr",
+        "/api/lazyexpr/",
+        "Store an expression over datasets in @personal, to be computed when it is read.",
+        body=q.LazyExprBody,
+        answer=str,
+        raises=LAZY_ERRORS,
+    ),
+    _write(
+        "concat",
+        "/api/concat/",
+        "Store a dataset that is others one behind the other.",
+        body=q.JoinBody,
+        answer=str,
+        raises=LAZY_ERRORS,
+    ),
+    _write(
+        "stack",
+        "/api/stack/",
+        "Store a dataset that is others along a new axis.",
+        body=q.JoinBody,
+        answer=str,
+        raises=LAZY_ERRORS,
+    ),
+    Route(
+        name="explain",
+        path="/api/explain/{path}",
+        methods=GET,
+        roles=S,
+        auth=Auth.OPTIONAL,
+        query=q.FetchQuery,
+        answer=q.Explanation,
+        proxied=True,
+        raises=(*READ_ERRORS, errors.BadSlice, errors.BadExpression),
+        summary="Tell what a fetch would be and cost: chunks, blocks, bytes, and how much is cached.",
+    ),
     _write("addnotebook", "/api/addnotebook/{path}", "Make an empty notebook in an area."),
     # users
     _account(

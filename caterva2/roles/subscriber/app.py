@@ -22,13 +22,13 @@ from caterva2.roles.subscriber.handlers.catalog import (
     RootsHandler,
     SubscribeHandler,
 )
+from caterva2.roles.subscriber.handlers.data import ChunkHandler, DownloadHandler, FetchHandler
 from caterva2.roles.subscriber.handlers.exprs import (
     ConcatHandler,
     ExplainHandler,
     LazyExprHandler,
     StackHandler,
 )
-from caterva2.roles.subscriber.handlers.data import ChunkHandler, DownloadHandler, FetchHandler
 from caterva2.roles.subscriber.handlers.users import (
     AddUserHandler,
     ChangePasswordHandler,

@@ -16,7 +16,7 @@ from caterva2.compute.joining import Join, concat, stack
 from caterva2.compute.lowering import Plan, lower
 from caterva2.compute.nodes import Name, names
 from caterva2.compute.windows import virtual_skeleton
-from caterva2.errors import BadExpression, BadPath, NotADataset, NotFound
+from caterva2.errors import BadExpression, BadPath, MissingOperands, NotADataset, NotFound
 from caterva2.model.datasets import Entry, LazyInfo
 from caterva2.model.lazy import Lazy
 from caterva2.model.paths import DatasetPath
@@ -39,23 +39,6 @@ class Opener(Protocol):
     async def open(self, principal: Principal, path: DatasetPath, *, below: int = 0) -> OpenedFile:
         """Open a file; `below` lazy datasets are being opened already."""
         ...
-
-
-class MissingOperands(NotFound):
-    """Operands of a lazy dataset that are not there, or not for the one who asks.
-
-    Parameters
-    ----------
-    missing
-        Paths by operand name.
-    """
-
-    code = "missing-operands"
-
-    def __init__(self, path: str, missing: Mapping[str, str]) -> None:
-        listed = ", ".join(f"{name} = {where}" for name, where in missing.items())
-        super().__init__(f"{path} needs datasets that are not there: {listed}", path=path)
-        self.missing = dict(missing)
 
 
 class LazyFiles:
@@ -124,7 +107,10 @@ class LazyFiles:
             except (NotFound, BadPath, NotADataset):
                 missing[name] = text
         if missing:
-            raise MissingOperands(path, missing)
+            listed = ", ".join(f"{name} = {where}" for name, where in missing.items())
+            raise MissingOperands(
+                f"{path} needs datasets that are not there: {listed}", missing=missing, path=path
+            )
         for name, file in found.items():
             if file.skeleton.meta is None:
                 raise BadExpression(f"operand {name} = {lazy.operands[name]} is not an array")
@@ -201,13 +187,6 @@ def parse_checked(text: str, operands: Mapping[str, object]) -> Node:
     if not used or isinstance(node, Name):
         raise BadExpression(f"expression {text[:60]!r} computes nothing from its operands")
     return node
-
-
-def expression_text(lazy: Lazy) -> str:
-    """Return what people see as the expression of a definition."""
-    if lazy.operation == "expression":
-        return lazy.expression
-    return f"{lazy.operation}([{', '.join(lazy.operands)}], axis={lazy.axis})"
 
 
 def _generation(lazy: Lazy, operands: Mapping[str, OpenedFile]) -> str:

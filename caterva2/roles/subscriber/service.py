@@ -11,8 +11,11 @@ from caterva2.model.users import Principal
 from caterva2.roles.subscriber.access import Access
 from caterva2.roles.subscriber.accounts import Accounts
 from caterva2.roles.subscriber.areas import Area, Areas
+from caterva2.roles.subscriber.areastore import AreaStore
 from caterva2.roles.subscriber.blocks import BlockReader
 from caterva2.roles.subscriber.evaluation import Evaluator
+from caterva2.roles.subscriber.explain import Explainer
+from caterva2.roles.subscriber.exprs import Expressions
 from caterva2.roles.subscriber.gather import Gatherer
 from caterva2.roles.subscriber.library import Library
 from caterva2.roles.subscriber.network import Network
@@ -90,6 +93,8 @@ class Subscriber:
             workers=workers, evaluator=self.evaluator,
         )  # fmt: skip
         self.reads = Reads(self.library, self._reader, slices, Gatherer(slices, workers), workers)
+        self.exprs = Expressions(self.library.lazy, AreaStore(areas, self.library, slices, workers))
+        self.explain = Explainer(self.library, self.evaluator, workers)
 
     def allow(self, principal: Principal, event: Event) -> bool:
         """Whether somebody may see an event: that of a root which exists for him."""
@@ -102,6 +107,8 @@ class Subscriber:
         """Take up the cache, the own directories and the network."""
         await self._workers.run(Lane.DISK, self.cache.load)
         self._tasks.spawn("void changed files", self._void_changed)
+        if self.accounts is not None:
+            self._tasks.spawn("start evaluators", self._processes.start)
         for area in self.areas.common.values():
             await self.areas.start(area)
             self._tasks.spawn(f"watch {area.name}", functools.partial(self._watch, area))

@@ -1,0 +1,389 @@
+"""Lazy datasets over HTTP: made, described, read by slice and chunk, kept in step with their operands."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import blosc2
+import httpx
+import numpy as np
+import pytest
+import pytest_asyncio
+
+from tests.support.accounts import Lab, lab
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+ADA, BOB = "ada@example.org", "bob@example.org"
+RNG = np.random.default_rng(3)
+ARRAYS = {
+    "a": RNG.normal(size=(60, 50)),
+    "b": RNG.normal(size=(60, 50)).astype("f4"),
+    "r": RNG.normal(size=50),
+    "i": np.arange(3000, dtype="i4").reshape(60, 50),
+    "dir/t": np.array([(i % 7, i / 3, i % 2 == 0) for i in range(500)], [("p", "<i4"), ("q", "<f8"), ("m", "?")]),
+}  # fmt: skip
+
+
+class Ada:
+    """A user with a directory of his own."""
+
+    def __init__(self, lab: Lab, headers: dict[str, str]) -> None:
+        self.lab = lab
+        self.headers = headers
+
+    async def make(
+        self, name: str, expression: str, operands: dict[str, str] | None = None, **more: Any
+    ) -> Any:
+        if operands is None:
+            operands = {key: f"@public/{key}.b2nd" for key in ("a", "b", "r", "i")}
+            operands["t"] = "@public/dir/t.b2nd"
+        body = {"name": name, "expression": expression, "operands": operands, **more}
+        return await self.lab.http.post("/api/lazyexpr/", json=body, headers=self.headers)
+
+    async def get(self, url: str, **params: Any) -> Any:
+        return await self.lab.http.get(url, params=params, headers=self.headers)
+
+    async def fetch(self, path: str, **params: Any) -> Any:
+        answer = await self.get(f"/api/fetch/{path}", **params)
+        assert answer.status_code == 200, answer.text
+        return blosc2.ndarray_from_cframe(answer.content)[()]
+
+
+def store(directory: Path, name: str, array: Any) -> None:
+    target = directory / f"{name}.b2nd"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    new = target.with_name(f".{target.name}.new")
+    chunks = tuple(max(1, n // 2 + 1) for n in array.shape)
+    blosc2.asarray(
+        array, urlpath=str(new), mode="w", chunks=chunks, blocks=tuple(max(1, n // 3) for n in chunks)
+    )
+    new.replace(target)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def ada(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Ada]:
+    home = tmp_path_factory.mktemp("lab")
+    public = home / "sub" / "public"
+    for name, array in ARRAYS.items():
+        store(public, name, array)
+    (public / "note.txt").write_text("no array")
+    async with lab(home) as made:
+        await made.add(ADA)
+        await made.add(BOB)
+        yield Ada(made, await made.log_in(ADA))
+
+
+async def test_expression_is_made_in_the_personal_area(ada: Ada) -> None:
+    answer = await ada.make("first", "a + 2*sin(b)")
+
+    assert (answer.status_code, answer.json()) == (200, "@personal/first.b2nd")
+    assert "first.b2nd" in (await ada.get("/api/list/@personal")).json()
+
+
+async def test_info_is_in_the_words_of_clients(ada: Ada) -> None:
+    operands = {"x": "@public/a.b2nd", "y": "@public/b.b2nd"}
+    await ada.make("info", "x + y", operands)
+
+    info = (await ada.get("/api/info/@personal/info.b2nd")).json()
+
+    assert info["shape"] == [60, 50]
+    assert info["dtype"] == "float64"
+    assert info["expression"] == "x + y"
+    assert info["operands"] == operands
+    assert info["chunks"] == [31, 26]
+    assert info["blocks"] == [10, 8]
+    assert info["accept_ranges"] == "none"
+    assert info["mtime"].endswith("Z")
+    assert info["schunk"]["nchunks"] == 4
+    blosc2.CParams(**info["schunk"]["cparams"])
+
+
+async def test_whole_result_is_a_frame(ada: Ada) -> None:
+    await ada.make("whole", "a + 2*sin(b)")
+
+    found = await ada.fetch("@personal/whole.b2nd")
+
+    np.testing.assert_allclose(found, ARRAYS["a"] + 2 * np.sin(ARRAYS["b"]), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("slice_", "key"),
+    [("0", 0), ("3:9", np.s_[3:9]), (":,4", np.s_[:, 4]), ("1,2", (1, 2)), ("::7,1:40:3", np.s_[::7, 1:40:3]), ("0:0", np.s_[0:0])],
+)  # fmt: skip
+async def test_slice_of_an_expression(ada: Ada, slice_: str, key: Any) -> None:
+    await ada.make("slice", "a * r - 1")
+
+    found = await ada.fetch("@personal/slice.b2nd", slice_=slice_)
+
+    wanted = (ARRAYS["a"] * ARRAYS["r"] - 1)[key]
+    assert found.shape == wanted.shape
+    np.testing.assert_allclose(found, wanted)
+
+
+async def test_reduction_to_a_single_number(ada: Ada) -> None:
+    await ada.make("zero-d", "sum(a * b)")
+
+    found = await ada.fetch("@personal/zero-d.b2nd")
+
+    assert found.shape == ()
+    np.testing.assert_allclose(found, np.sum(ARRAYS["a"] * ARRAYS["b"]), rtol=1e-5)
+
+
+@pytest.mark.parametrize("nchunk", range(4))
+async def test_chunk_is_computed_with_the_geometry_of_the_operand(ada: Ada, nchunk: int) -> None:
+    await ada.make("chunk", "a + 0")
+
+    answer = await ada.get("/api/chunk/@personal/chunk.b2nd", nchunk=nchunk)
+    stored = await ada.get("/api/chunk/@public/a.b2nd", nchunk=nchunk)
+
+    assert blosc2.decompress2(answer.content) == blosc2.decompress2(stored.content)
+
+
+@pytest.mark.parametrize(("nchunk", "status"), [("4", 400), ("-1", 400), ("x", 422), ("", 422)])
+async def test_chunk_that_is_none_is_refused(ada: Ada, nchunk: str, status: int) -> None:
+    await ada.make("chunk", "a + 0")
+
+    assert (await ada.get("/api/chunk/@personal/chunk.b2nd", nchunk=nchunk)).status_code == status
+
+
+async def test_download_is_a_computed_frame_with_its_name(ada: Ada) -> None:
+    await ada.make("down", "i // 2")
+
+    answer = await ada.get("/api/download/@personal/down.b2nd")
+
+    assert answer.headers["Content-Disposition"] == 'attachment; filename="down.b2nd"'
+    np.testing.assert_array_equal(blosc2.ndarray_from_cframe(answer.content)[:], ARRAYS["i"] // 2)
+
+
+async def test_range_of_a_computed_answer_is_refused(ada: Ada) -> None:
+    await ada.make("range", "a + 1")
+
+    answer = await ada.lab.http.get(
+        "/api/fetch/@personal/range.b2nd", headers={**ada.headers, "Range": "bytes=0-9"}
+    )
+
+    assert answer.status_code == 416
+
+
+async def test_expression_over_an_expression_shows_both_as_written(ada: Ada) -> None:
+    await ada.make("inner", "a - mean(a, axis=0)")
+    answer = await ada.make(
+        "outer", "inner * 2 + b", {"inner": "@personal/inner.b2nd", "b": "@public/b.b2nd"}
+    )
+
+    info = (await ada.get("/api/info/@personal/outer.b2nd")).json()
+    found = await ada.fetch("@personal/outer.b2nd", slice_="5:9")
+
+    assert answer.status_code == 200
+    assert info["expression"] == "inner * 2 + b"
+    assert info["operands"]["inner"] == "@personal/inner.b2nd"
+    a, b = ARRAYS["a"], ARRAYS["b"]
+    np.testing.assert_allclose(found, ((a - a.mean(axis=0)) * 2 + b)[5:9], rtol=1e-6)
+
+
+async def test_expression_over_itself_is_refused(ada: Ada) -> None:
+    await ada.make("self", "a + 1")
+
+    answer = await ada.make("self", "x + 1", {"x": "@personal/self.b2nd"})
+
+    assert answer.status_code == 400
+    assert "itself" in answer.json()["detail"]
+
+
+async def test_circle_of_expressions_ends_in_an_error(ada: Ada) -> None:
+    await ada.make("c1", "a + 1")
+    await ada.make("c2", "x + 1", {"x": "@personal/c1.b2nd"})
+
+    answer = await ada.make("c1", "x + 1", {"x": "@personal/c2.b2nd"})
+
+    assert answer.status_code == 400
+
+
+async def test_changed_operand_changes_the_result(ada: Ada) -> None:
+    public = ada.lab.home / "sub" / "public"
+    store(public, "moving", np.zeros(40))
+    await ada.make("follow", "x + 1", {"x": "@public/moving.b2nd"})
+    before = await ada.get("/api/fetch/@personal/follow.b2nd")
+
+    store(public, "moving", np.full(40, 5.0))
+    service = ada.lab.service.subscriber
+    await service.areas.changed(service.areas.common["@public"], ["moving.b2nd"])
+    service.library.forget("@public", "moving.b2nd")
+    after = await ada.get("/api/fetch/@personal/follow.b2nd")
+
+    assert blosc2.ndarray_from_cframe(before.content)[0] == 1
+    assert blosc2.ndarray_from_cframe(after.content)[0] == 6
+    assert before.headers["ETag"] != after.headers["ETag"]
+
+
+async def test_missing_operand_is_told(ada: Ada) -> None:
+    public = ada.lab.home / "sub" / "public"
+    store(public, "passing", np.zeros(40))
+    await ada.make("orphan", "x + 1", {"x": "@public/passing.b2nd"})
+    (public / "passing.b2nd").unlink()
+    ada.lab.service.subscriber.library.forget("@public", "passing.b2nd")
+
+    info = await ada.get("/api/info/@personal/orphan.b2nd")
+    fetch = await ada.get("/api/fetch/@personal/orphan.b2nd")
+
+    assert info.status_code == 200
+    assert info.json()["missing_ops"] == {"x": "@public/passing.b2nd"}
+    assert info.json()["expr"] == "x + 1"
+    assert {"mtime", "error"} <= info.json().keys()
+    assert fetch.status_code == 404
+    assert "@public/passing.b2nd" in fetch.json()["detail"]
+
+
+async def test_result_can_be_stored(ada: Ada) -> None:
+    answer = await ada.make("stored", "a * 3", compute=True)
+
+    info = (await ada.get("/api/info/@personal/stored.b2nd")).json()
+    found = await ada.fetch("@personal/stored.b2nd")
+
+    assert answer.json() == "@personal/stored.b2nd"
+    assert "expression" not in info
+    assert info["accept_ranges"] == "bytes"
+    np.testing.assert_allclose(found, ARRAYS["a"] * 3)
+
+
+A = {"a": "@public/a.b2nd"}
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ({"name": "", "expression": "a + 1", "operands": A}, 400),
+        ({"name": "  ", "expression": "a + 1", "operands": A}, 400),
+        ({"name": "../x", "expression": "a + 1", "operands": A}, 400),
+        ({"name": "/x", "expression": "a + 1", "operands": A}, 400),
+        ({"name": "x/../../y", "expression": "a + 1", "operands": A}, 400),
+        ({"name": "x\\y", "expression": "a + 1", "operands": A}, 400),
+        ({"name": "x\0y", "expression": "a + 1", "operands": A}, 400),
+        ({"name": "x", "expression": "", "operands": A}, 400),
+        ({"name": "x", "expression": "a +", "operands": A}, 400),
+        ({"name": "x", "expression": "a + b", "operands": A}, 400),
+        ({"name": "x", "expression": "a", "operands": A}, 400),
+        ({"name": "x", "expression": "1 + 2", "operands": A}, 400),
+        ({"name": "x", "expression": "a.save('x')", "operands": A}, 400),
+        ({"name": "x", "expression": "a + eval('1')", "operands": A}, 400),
+        ({"name": "x", "expression": "a + 1", "operands": {"a": "@public/gone.b2nd"}}, 400),
+        ({"name": "x", "expression": "a + 1", "operands": {"a": "nowhere/gone.b2nd"}}, 400),
+        ({"name": "x", "expression": "a + 1", "operands": {"a": "@public/../x"}}, 400),
+        ({"name": "x", "expression": "a + 1", "operands": {"a": "/etc/passwd"}}, 400),
+        ({"name": "x", "expression": "a + 1", "operands": {"a": "@public"}}, 400),
+        ({"name": "x", "expression": "a + 1", "operands": {"a": "@public/note.txt"}}, 400),
+        (
+            {
+                "name": "x",
+                "expression": "a + 1",
+                "operands": {"a": "@public/a.b2nd", "__b": "@public/a.b2nd"},
+            },
+            400,
+        ),
+        ({"name": "x", "expression": "a + 1", "operands": A, "func": "def f(): pass"}, 400),
+        (
+            {"name": "x", "expression": "a + 1", "operands": A, "func": None, "dtype": None, "shape": None},
+            200,
+        ),
+        ({"name": "x", "expression": "a + 1"}, 422),
+        ({"name": "x", "operands": A}, 422),
+        ({"name": 1, "expression": "a + 1", "operands": A}, 422),
+        ({"name": "x", "expression": "a + 1", "operands": ["a"]}, 422),
+    ],
+)
+async def test_bad_definition_is_refused(ada: Ada, body: dict[str, Any], status: int) -> None:
+    answer = await ada.lab.http.post("/api/lazyexpr/", json=body, headers=ada.headers)
+
+    assert answer.status_code == status, answer.text
+
+
+async def test_definition_needs_a_login(ada: Ada) -> None:
+    async with httpx.AsyncClient(base_url=ada.lab.url) as nobody:
+        answer = await nobody.post("/api/lazyexpr/", json={"name": "x", "expression": "a+1", "operands": A})
+
+    assert answer.status_code == 401
+
+
+async def test_definition_needs_the_right_to_write(ada: Ada) -> None:
+    token = await ada.lab.token(ada.headers, "read")
+
+    answer = await ada.lab.http.post(
+        "/api/lazyexpr/", json={"name": "x", "expression": "a+1", "operands": A}, headers=token
+    )
+
+    assert answer.status_code == 403
+
+
+async def test_personal_operand_of_somebody_else_does_not_exist(ada: Ada) -> None:
+    bob = Ada(ada.lab, await ada.lab.log_in(BOB))
+    await ada.make("secret", "a + 1")
+
+    answer = await bob.make("peek", "x + 1", {"x": "@personal/secret.b2nd"})
+
+    assert answer.status_code == 400
+    assert "not there" in answer.json()["detail"]
+
+
+# joins
+
+
+@pytest.mark.parametrize(("route", "function"), [("concat", np.concatenate), ("stack", np.stack)])
+@pytest.mark.parametrize("axis", [0, 1])
+async def test_joined_datasets_are_read_lazily(ada: Ada, route: str, function: Any, axis: int) -> None:
+    body = {"srcs": ["@public/a.b2nd", "@public/a.b2nd"], "dst": f"@shared/{route}{axis}.b2nd", "axis": axis}
+    answer = await ada.lab.http.post(f"/api/{route}/", json=body, headers=ada.headers)
+
+    found = await ada.fetch(f"@shared/{route}{axis}.b2nd", slice_="1:70:2")
+
+    assert (answer.status_code, answer.json()) == (200, f"@shared/{route}{axis}.b2nd")
+    np.testing.assert_array_equal(found, function([ARRAYS["a"], ARRAYS["a"]], axis)[1:70:2])
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"srcs": [], "dst": "@shared/x.b2nd"},
+        {"srcs": ["@public/a.b2nd"], "dst": "@shared/x"},
+        {"srcs": ["@public/a.b2nd"], "dst": "@shared"},
+        {"srcs": ["@public/a.b2nd"], "dst": "foo/x.b2nd"},
+        {"srcs": ["@public/a.b2nd"], "dst": "@shared/../x.b2nd"},
+        {"srcs": ["@public/a.b2nd", "@public/r.b2nd"], "dst": "@shared/x.b2nd"},
+        {"srcs": ["@public/a.b2nd", "@public/gone.b2nd"], "dst": "@shared/x.b2nd"},
+        {"srcs": ["@public/a.b2nd"], "dst": "@shared/x.b2nd", "axis": 7},
+        {"srcs": ["@public/a.b2nd"] * 65, "dst": "@shared/x.b2nd"},
+    ],
+)
+async def test_bad_join_is_refused(ada: Ada, body: dict[str, Any]) -> None:
+    answer = await ada.lab.http.post("/api/concat/", json=body, headers=ada.headers)
+
+    assert answer.status_code == 400, answer.text
+
+
+# explain
+
+
+async def test_explanation_tells_what_a_slice_costs(ada: Ada) -> None:
+    await ada.make("explained", "a + r")
+
+    told = (await ada.get("/api/explain/@personal/explained.b2nd", slice_="0:5, 0:5")).json()
+
+    assert told["shape"] == [5, 5]
+    assert told["bytes"] == 200
+    assert told["chunks"] == 1
+    assert told["expression"] == "a + r"
+    assert {read["path"] for read in told["reads"]} == {"@public/a.b2nd", "@public/r.b2nd"}
+    assert told["missing_bytes"] == 0
+    assert all(read["chunks"] == 1 and read["blocks"] == 1 for read in told["reads"])
+
+
+async def test_explanation_knows_what_is_computed_already(ada: Ada) -> None:
+    await ada.make("known", "a * 17")
+    before = (await ada.get("/api/explain/@personal/known.b2nd")).json()
+    await ada.fetch("@personal/known.b2nd")
+
+    after = (await ada.get("/api/explain/@personal/known.b2nd")).json()
+
+    assert (before["computed_chunks"], after["computed_chunks"]) == (4, 0)
