@@ -45,6 +45,13 @@ class Lazy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     dtype: str = "float64"
 
 
+def sized(
+    lazy: Lazy, *, shape: tuple[int, ...], chunks: tuple[int, ...], blocks: tuple[int, ...], dtype: str
+) -> Lazy:
+    """Return a definition that says what comes of it."""
+    return msgspec.structs.replace(lazy, shape=shape, chunks=chunks, blocks=blocks, dtype=dtype)
+
+
 def encode_lazy(lazy: Lazy) -> bytes:
     """Return the bytes of a definition's file."""
     return msgspec.json.encode(lazy)

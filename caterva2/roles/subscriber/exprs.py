@@ -5,11 +5,9 @@ from __future__ import annotations
 import time
 from typing import Literal, Protocol
 
-import msgspec
-
 from caterva2.errors import BadExpression, BadPath, BadRequest, MissingOperands, NotFound
 from caterva2.model.datasets import Entry, LazyInfo
-from caterva2.model.lazy import Lazy, encode_lazy
+from caterva2.model.lazy import Lazy, encode_lazy, sized
 from caterva2.model.paths import DatasetPath, split_path
 from caterva2.model.requests import JoinBody, LazyExprBody
 from caterva2.model.users import Principal
@@ -106,7 +104,7 @@ class Expressions:
             await self._store.put_array(principal, path, file)
         else:
             array = file.skeleton.array
-            stored = msgspec.structs.replace(
+            stored = sized(
                 lazy, shape=array.shape, chunks=array.chunks, blocks=array.blocks, dtype=str(array.dtype)
             )
             await self._store.put_bytes(principal, path, encode_lazy(stored))

@@ -8,8 +8,6 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Protocol
 
-import msgspec
-
 from caterva2.compute.expressions import check_name, parse
 from caterva2.compute.frames import ArrayMeta
 from caterva2.compute.joining import Join, concat, stack
@@ -18,7 +16,7 @@ from caterva2.compute.nodes import Name, names
 from caterva2.compute.windows import virtual_skeleton
 from caterva2.errors import BadExpression, BadPath, MissingOperands, NotADataset, NotFound
 from caterva2.model.datasets import Entry, LazyInfo
-from caterva2.model.lazy import Lazy
+from caterva2.model.lazy import Lazy, sized
 from caterva2.model.paths import DatasetPath
 from caterva2.model.users import Principal
 from caterva2.roles.subscriber.evaluation import Evaluation, Evaluator, check_level
@@ -132,7 +130,7 @@ class LazyFiles:
         evaluation = Evaluation(key, plan, dict(operands), check_level(level))
         array = plan.array
         skeleton = virtual_skeleton(array)
-        described = msgspec.structs.replace(
+        described = sized(
             lazy, shape=array.shape, chunks=array.chunks, blocks=array.blocks, dtype=str(array.dtype)
         )
         return LazyFile(
