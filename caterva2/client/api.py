@@ -14,6 +14,7 @@ from caterva2.client.session import BasicAuth, Session, UserAuth
 from caterva2.client.tree import Dataset, Directory, File, Root, open_path, to_slice
 from caterva2.client.urlbase import DEFAULT_URLBASE
 from caterva2.errors import BadRequest, NotADataset, ResponseTooLarge
+from caterva2.model.wire import plain
 
 if TYPE_CHECKING:
     import blosc2
@@ -57,7 +58,8 @@ class Client:
     user_auth
         Another name for `auth`.
     token
-        Instead of a cookie: a bearer token.
+        Instead of a cookie: a bearer token. Without any of these the one that ``cat2cli login``
+        keeps for the server is sent; an empty text sends none.
     timeout
         Longest silence of the server, in seconds.
 
@@ -187,6 +189,60 @@ class Client:
     def get_download_url(self, path: PathLike) -> str:
         """Return the URL under which a whole file can be downloaded."""
         return f"{self._session.urlbase.url}{calls.fetch(path).target}"
+
+    # users and tokens
+
+    def me(self) -> dict[str, Any]:
+        """Return who asks: ``id``, ``email``, ``is_superuser``, ``groups``, ``scopes``."""
+        who = self._session.send(calls.me())
+        return plain(who)
+
+    def create_token(self, name: str, scope: str = "read", *, days: float | None = 90) -> str:
+        """Make a token for scripts and return it; the server shows it this once.
+
+        Parameters
+        ----------
+        name
+            To tell it from others.
+        scope
+            ``read``, ``write`` or ``admin``.
+        days
+            How long it is good; None for ever.
+        """
+        return self._session.send(calls.create_token(name, scope, days)).token
+
+    def list_tokens(self) -> list[dict[str, Any]]:
+        """Return one's tokens: ``id``, ``name``, ``scope``, ``created``, ``expires``, ``last_used``."""
+        return [plain(token) for token in self._session.send(calls.list_tokens())]
+
+    def revoke_token(self, id: str) -> str:
+        """End a token, by its ``id``."""
+        return self._session.send(calls.revoke_token(id))
+
+    def register(self, email: str, password: str) -> dict[str, Any]:
+        """Make an account for oneself, where the operator allows it."""
+        made = self._session.send(calls.register_user(email, password))
+        return plain(made)
+
+    def change_password(self, password: str, new_password: str) -> None:
+        """Set a new password; all sessions end, tokens stay."""
+        self._session.send(calls.change_password(password, new_password))
+
+    def logout_everywhere(self) -> None:
+        """End all one's sessions; tokens stay."""
+        self._session.send(calls.logout_everywhere())
+
+    def adduser(self, newuser: str, password: str | None = None, superuser: bool = False) -> str:
+        """Add a user, as a superuser; return what the server says, with the password if it made one."""
+        return self._session.send(calls.adduser(newuser, password, superuser=superuser))
+
+    def deluser(self, user: str) -> str:
+        """Remove a user and his personal area, as a superuser; return what the server says."""
+        return self._session.send(calls.deluser(user))
+
+    def listusers(self, username: str | None = None) -> list[dict[str, Any]]:
+        """Return the users, or the one of a name; who is no superuser sees himself."""
+        return [plain(user) for user in self._session.send(calls.listusers(username))]
 
     def close(self) -> None:
         """Close all connections."""

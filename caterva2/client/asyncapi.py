@@ -11,9 +11,10 @@ from caterva2.client import calls
 from caterva2.client.api import Client
 from caterva2.client.asynctree import AsyncDirectory, AsyncFile, async_object
 from caterva2.client.datachannel import TIMEOUT_S
-from caterva2.client.session import UserAuth, auth_headers, read_auth
+from caterva2.client.session import UserAuth, auth_headers, read_auth, stored_token
 from caterva2.client.urlbase import DEFAULT_URLBASE, Urlbase
 from caterva2.errors import RequestError
+from caterva2.model.wire import plain
 
 if TYPE_CHECKING:
     import blosc2
@@ -107,6 +108,35 @@ class AsyncClient:
         client = await self._blocking()
         return await asyncio.to_thread(client.download, dataset, localpath, progress=progress)
 
+    async def me(self) -> dict[str, Any]:
+        """Return who asks; see `Client.me`."""
+        who = await self._send(calls.me())
+        return plain(who)
+
+    async def create_token(self, name: str, scope: str = "read", *, days: float | None = 90) -> str:
+        """Make a token for scripts and return it; see `Client.create_token`."""
+        return (await self._send(calls.create_token(name, scope, days))).token
+
+    async def list_tokens(self) -> list[dict[str, Any]]:
+        """Return one's tokens; see `Client.list_tokens`."""
+        return [plain(token) for token in await self._send(calls.list_tokens())]
+
+    async def revoke_token(self, id: str) -> str:
+        """End a token, by its ``id``."""
+        return await self._send(calls.revoke_token(id))
+
+    async def adduser(self, newuser: str, password: str | None = None, superuser: bool = False) -> str:
+        """Add a user; see `Client.adduser`."""
+        return await self._send(calls.adduser(newuser, password, superuser=superuser))
+
+    async def deluser(self, user: str) -> str:
+        """Remove a user; see `Client.deluser`."""
+        return await self._send(calls.deluser(user))
+
+    async def listusers(self, username: str | None = None) -> list[dict[str, Any]]:
+        """Return the users; see `Client.listusers`."""
+        return [plain(user) for user in await self._send(calls.listusers(username))]
+
     async def close(self) -> None:
         """Close all connections."""
         if self._opened is not None:
@@ -143,6 +173,8 @@ class AsyncClient:
                             self._auth_cookie = await connection.send(calls.login(*self._credentials))
                         except RequestError as exc:
                             raise calls.login_error(exc, self._urlbase) from exc
+                if self._token is None and not self._auth_cookie:
+                    self._token = await asyncio.to_thread(stored_token, self._urlbase) or ""
                 headers = auth_headers(self._auth_cookie, self._token)
                 self._opened = (
                     AsyncConnection(self._urlbase, headers=headers, timeout_s=self._timeout_s),

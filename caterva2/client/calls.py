@@ -13,6 +13,7 @@ from urllib.parse import quote, urlencode
 from caterva2.client.description import Description
 from caterva2.errors import Caterva2Error, NotAuthenticated, NotFound, ProtocolMismatch, TransportError
 from caterva2.model import requests as q
+from caterva2.model import users as u
 from caterva2.model import wire
 from caterva2.model.paths import DatasetPath
 from caterva2.model.problems import ErrorBody, error_from_body
@@ -73,6 +74,7 @@ def call(
     *,
     path: PathLike | None = None,
     root: str | None = None,
+    part: str | None = None,
     query: object = None,
     body: object = None,
     method: str | None = None,
@@ -82,8 +84,8 @@ def call(
 
     Parameters
     ----------
-    path, root
-        For ``{path}`` and ``{root}`` in the row's path.
+    path, root, part
+        For ``{path}``, ``{root}``, and any other name in the row's path.
     query, body
         Values of the row's types.
     method
@@ -99,6 +101,8 @@ def call(
         target = target.replace("{path}", parse_path(path).to_url())
     if root is not None:
         target = target.replace("{root}", quote(root, safe="@"))
+    if part is not None:
+        target = f"{target.partition('{')[0]}{quote(part, safe='@')}"
     if query is not None:
         pairs = wire.to_query(query)
         target = f"{target}?{urlencode(pairs, quote_via=quote)}" if pairs else target
@@ -178,6 +182,64 @@ def login(username: str, password: str) -> Call[str]:
     form = urlencode({"username": username, "password": password}).encode()
     headers = {"Content-Type": "application/x-www-form-urlencoded"}
     return Call("POST", "/auth/jwt/login", _cookie, headers, form, idempotent=False)
+
+
+def me() -> Call[u.Me]:
+    """Ask who one is."""
+    return call(_row("me"))
+
+
+def create_token(name: str, scope: str, days: float | None) -> Call[u.MadeToken]:
+    """Make a token."""
+    return call(_row("create-token"), body=u.NewToken(name=name, scope=u.Scope(scope), days=days))
+
+
+def list_tokens() -> Call[list[u.TokenInfo]]:
+    """List one's tokens."""
+    return call(_row("list-tokens"))
+
+
+def revoke_token(id_: str) -> Call[str]:
+    """End a token."""
+    return call(_row("revoke-token"), part=id_)
+
+
+def adduser(username: str, password: str | None, *, superuser: bool) -> Call[str]:
+    """Add a user."""
+    body = u.NewUser(username=username, password=password, superuser=superuser)
+    return call(_row("adduser"), body=body)
+
+
+def deluser(username: str) -> Call[str]:
+    """Remove a user."""
+    built = call(_row("deluser"), part=username)
+    return Call(built.method, built.target, built.decode, built.headers, idempotent=False)
+
+
+def listusers(username: str | None) -> Call[list[u.UserInfo]]:
+    """List users."""
+    return call(_row("listusers"), query=u.UsersQuery(username=username))
+
+
+def register_user(email: str, password: str) -> Call[u.UserInfo]:
+    """Make an account for oneself."""
+    return call(_row("register-user"), body=u.NewAccount(email=email, password=password))
+
+
+def change_password(password: str, new_password: str) -> Call[Any]:
+    """Set a new password."""
+    return call(_row("change-password"), body=u.ChangePassword(password=password, new_password=new_password))
+
+
+def reset_password(token: str, password: str) -> Call[Any]:
+    """Set a new password with the token of a reset link."""
+    return call(_row("reset-password"), body=u.ResetPassword(token=token, password=password))
+
+
+def logout_everywhere() -> Call[None]:
+    """End all sessions."""
+    built = call(_row("logout-everywhere"))
+    return Call(built.method, built.target, lambda reply: None, built.headers, idempotent=False)
 
 
 def check(reply: Reply) -> None:

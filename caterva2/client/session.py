@@ -47,6 +47,14 @@ def read_auth(auth: UserAuth | None) -> BasicAuth | None:
     return BasicAuth(str(username), str(password)) if username else None
 
 
+def stored_token(urlbase: Urlbase) -> str | None:
+    """Return the token that is kept for a server, or None."""
+    from caterva2.client.tokenfile import kept_token
+
+    kept = kept_token(str(urlbase))
+    return None if kept is None else kept.token
+
+
 def auth_headers(auth_cookie: str | None, token: str | None) -> dict[str, str]:
     """Return the headers that tell who asks."""
     headers = {}
@@ -69,7 +77,8 @@ class Session:
     auth_cookie
         ``name=value``, as `caterva2.get_auth_cookie` returns it.
     token
-        Sent as bearer token.
+        Sent as bearer token. Without any of these the one that ``cat2cli login`` keeps for the
+        server is sent; an empty text sends none.
     timeout_s
         Longest silence of the server, in seconds.
     """
@@ -91,6 +100,8 @@ class Session:
         credentials = read_auth(auth)
         if credentials is not None and not auth_cookie:
             auth_cookie = self._log_in(credentials)
+        if token is None and not auth_cookie:
+            token = stored_token(self.urlbase)
         self.auth_cookie = auth_cookie or None
         self._headers = auth_headers(auth_cookie, token)
 

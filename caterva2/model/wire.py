@@ -25,6 +25,12 @@ def to_json(value: Any) -> bytes:
     return msgspec.json.encode(value)
 
 
+def plain(value: object) -> dict[str, Any]:
+    """Return a struct as a dict of lists, numbers and text."""
+    fields: dict[str, Any] = msgspec.to_builtins(value)
+    return fields
+
+
 def to_msgpack(value: Any) -> bytes:
     """Encode as MessagePack."""
     return msgspec.msgpack.encode(value)

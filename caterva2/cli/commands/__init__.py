@@ -2,9 +2,27 @@
 
 from __future__ import annotations
 
-from caterva2.cli.commands import download, events, info, ls, roots, show, subscribe, tree, url
+from caterva2.cli.commands import (
+    adduser,
+    deluser,
+    download,
+    events,
+    info,
+    listusers,
+    login,
+    logout,
+    ls,
+    passwords,
+    roots,
+    show,
+    subscribe,
+    token,
+    tree,
+    url,
+)
 from caterva2.cli.commands.base import Command, Context
 
-COMMANDS: tuple[Command, ...] = (roots, subscribe, ls, tree, info, show, url, download, events)
+USERS: tuple[Command, ...] = (login, logout, token, passwords, adduser, deluser, listusers)
+COMMANDS: tuple[Command, ...] = (*USERS, roots, subscribe, ls, tree, info, show, url, download, events)
 
 __all__ = ["COMMANDS", "Command", "Context"]

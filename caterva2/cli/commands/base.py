@@ -79,7 +79,7 @@ class Context:
 
             config = self.config
             auth = None
-            if config.username:
+            if config.username and (config.password is not None or not self._has_token(config)):
                 if config.password is None:
                     raise ConfigError(
                         f"there is no password for {config.username}",
@@ -88,6 +88,46 @@ class Context:
                 auth = (config.username, config.password)
             self._opened = Client(config.urlbase, auth)
         return self._opened
+
+    @staticmethod
+    def _has_token(config: ClientConfig) -> bool:
+        """Whether a token of this user is kept."""
+        from caterva2.client.tokenfile import kept_token
+        from caterva2.client.urlbase import Urlbase
+
+        kept = kept_token(str(Urlbase.parse(config.urlbase)))
+        return kept is not None and kept.username == config.username
+
+    def ask(self, prompt: str) -> str:
+        """Ask a person for a line.
+
+        Raises
+        ------
+        ConfigError
+            There is nobody to ask.
+        """
+        from caterva2.errors import ConfigError
+
+        try:
+            return input(prompt)
+        except EOFError as exc:
+            raise ConfigError(f"expected an answer to {prompt.strip()!r}, found none") from exc
+
+    def ask_secret(self, prompt: str) -> str:
+        """Ask for a line that is not shown: at the terminal, or from a pipe; raises as `ask`."""
+        import getpass
+        import sys
+
+        if not sys.stdin.isatty():
+            line = sys.stdin.readline()
+            if line:
+                return line.rstrip("\n")
+        from caterva2.errors import ConfigError
+
+        try:
+            return getpass.getpass(prompt)
+        except EOFError as exc:
+            raise ConfigError(f"expected an answer to {prompt.strip()!r}, found none") from exc
 
     def close(self) -> None:
         """Close the connections."""

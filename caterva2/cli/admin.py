@@ -1,0 +1,218 @@
+"""The operator's programs, ``cat2adduser`` and ``cat2admin``: they work on a subscriber's state directory.
+
+Exit status: 0 done, 1 it can not be done, 2 wrong command line or configuration.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, TypeAlias
+
+from caterva2._version import __version__
+from caterva2.cli.output import Output
+from caterva2.config.load import SECRET_VARIABLE, load_subscriber
+from caterva2.errors import Caterva2Error, ConfigError
+from caterva2.model.wire import plain
+
+if TYPE_CHECKING:
+    from caterva2.config.schema import SubscriberConfig
+    from caterva2.roles.subscriber.admin import Admin
+
+    _Command: TypeAlias = Callable[[Admin, argparse.Namespace, Output], None]
+
+
+def adduser_parser() -> argparse.ArgumentParser:
+    """Return the command line of ``cat2adduser``."""
+    parser = _parser("cat2adduser", "Add a user of a subscriber.")
+    parser.add_argument("-S", "--superuser", action="store_true", help="the new user manages users, too")
+    parser.add_argument("username", metavar="USERNAME", help="e-mail of the new user")
+    parser.add_argument("password", metavar="PASSWORD", nargs="?", help="his password (default: a new one)")
+    return parser
+
+
+def admin_parser() -> argparse.ArgumentParser:
+    """Return the command line of ``cat2admin``."""
+    parser = _parser("cat2admin", "Manage the users of a subscriber, and look after its files.")
+    parser.add_argument("--json", action="store_true", help="print JSON for programs instead of text")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command", required=True)
+
+    users = commands.add_parser("users", help="Manage the users.", description="Manage the users.")
+    of_users = users.add_subparsers(title="commands", metavar="COMMAND", dest="action", required=True)
+
+    def command(name: str, do: _Command, text: str, group: bool = False) -> argparse.ArgumentParser:
+        sub = (of_users if group else commands).add_parser(name, help=text, description=text)
+        sub.set_defaults(do=do)
+        return sub
+
+    command("list", _list, "List the users.", group=True)
+    sub = command("add", _add, "Add a user.", group=True)
+    sub.add_argument("-S", "--superuser", action="store_true", help="who manages users, too")
+    _user(sub)
+    sub.add_argument("password", metavar="PASSWORD", nargs="?", help="his password (default: a new one)")
+    _user(command("remove", _remove, "Remove a user and his personal area.", group=True))
+    _user(command("promote", _promote, "Make a user a superuser.", group=True))
+    _user(command("demote", _demote, "Make a superuser an ordinary user.", group=True))
+    sub = command("groups", _groups, "Make a user a member of these groups and no others.", group=True)
+    _user(sub)
+    sub.add_argument("groups", metavar="GROUP", nargs="*", help="names of groups; none leaves all")
+    _user(command("logout", _logout, "End all sessions of a user.", group=True))
+    _user(command("reset-link", _reset_link, "Print a link with which a user sets a new password."))
+    _user(command("tokens", _tokens, "List the tokens of a user."))
+    sub = command("revoke", _revoke, "End a token of a user.")
+    _user(sub)
+    sub.add_argument("id", metavar="ID", help="id of the token, see tokens")
+    command("quota", _quota, "Print how much room the areas take.")
+    return parser
+
+
+def adduser(argv: Sequence[str] | None = None) -> int:
+    """Run ``cat2adduser`` and return its exit status."""
+    args = adduser_parser().parse_args(argv)
+
+    def work(admin: Admin, output: Output) -> None:
+        password = admin.add(args.username, args.password, superuser=args.superuser)
+        output.line(f"Password: {password}")
+
+    return _main("cat2adduser", args, Output(as_json=False), work)
+
+
+def admin(argv: Sequence[str] | None = None) -> int:
+    """Run ``cat2admin`` and return its exit status."""
+    args = admin_parser().parse_args(argv)
+    output = Output(as_json=args.json)
+    return _main("cat2admin", args, output, lambda admin, output: args.do(admin, args, output))
+
+
+def _main(prog: str, args: argparse.Namespace, output: Output, work: Callable[[Admin, Output], None]) -> int:
+    logging.basicConfig(level=(args.loglevel or "warning").upper())
+    try:
+        config = _config(args)
+        from caterva2.roles.subscriber.admin import Admin
+
+        with Admin(config) as opened:
+            work(opened, output)
+    except ConfigError as exc:
+        return _fail(prog, str(exc), 2)
+    except Caterva2Error as exc:
+        return _fail(prog, str(exc), 1)
+    except ModuleNotFoundError as exc:
+        if (exc.name or "").startswith("caterva2"):
+            raise
+        return _fail(prog, f"needs the package {exc.name}; run: pip install 'caterva2[services]'", 1)
+    except OSError as exc:
+        return _fail(prog, f"{exc.strerror or exc}{f': {exc.filename}' if exc.filename else ''}", 1)
+    return 0
+
+
+def _config(args: argparse.Namespace) -> SubscriberConfig:
+    given = [part for name in ("conf", "id", "statedir", "loglevel") for part in _option(args, name)]
+    # Who may log in is not looked at here: the secret need not be known.
+    return load_subscriber(given, environ={SECRET_VARIABLE: "unused", **os.environ})
+
+
+def _option(args: argparse.Namespace, name: str) -> list[str]:
+    value = getattr(args, name)
+    return [] if value is None else [f"--{name}", value]
+
+
+def _parser(prog: str, description: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=prog, description=description, allow_abbrev=False,
+        epilog="Reads the section [subscriber] of caterva2.toml; the subscriber may run meanwhile.",
+    )  # fmt: skip
+    parser.add_argument("--version", action="version", version=f"{prog} {__version__}")
+    parser.add_argument("--conf", metavar="PATH", help="configuration file (default: caterva2.toml)")
+    parser.add_argument("--id", metavar="ID", help="the section [subscriber.ID]")
+    parser.add_argument("--statedir", metavar="DIR", help="state directory of the subscriber")
+    parser.add_argument("--loglevel", metavar="LEVEL", help="how much is logged (default: warning)")
+    return parser
+
+
+def _user(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("user", metavar="USER", help="e-mail of the user")
+
+
+def _list(admin: Admin, args: argparse.Namespace, output: Output) -> None:
+    users = admin.users()
+    if args.json:
+        output.document([plain(user) for user in users])
+        return
+    for user in users:
+        kind = "superuser" if user.is_superuser else "user"
+        output.line("  ".join([user.email, kind, *(f"group:{name}" for name in user.groups)]))
+
+
+def _add(admin: Admin, args: argparse.Namespace, output: Output) -> None:
+    password = admin.add(args.user, args.password, superuser=args.superuser)
+    output.both(f"Password: {password}", {"user": args.user, "password": password})
+
+
+def _remove(admin: Admin, args: argparse.Namespace, output: Output) -> None:
+    admin.remove(args.user)
+    output.both(f"User removed: {args.user}", {"user": args.user})
+
+
+def _promote(admin: Admin, args: argparse.Namespace, output: Output) -> None:
+    admin.set_superuser(args.user, superuser=True)
+    output.both(f"{args.user} is a superuser", {"user": args.user, "superuser": True})
+
+
+def _demote(admin: Admin, args: argparse.Namespace, output: Output) -> None:
+    admin.set_superuser(args.user, superuser=False)
+    output.both(f"{args.user} is an ordinary user", {"user": args.user, "superuser": False})
+
+
+def _groups(admin: Admin, args: argparse.Namespace, output: Output) -> None:
+    admin.set_groups(args.user, frozenset(args.groups))
+    output.both(f"{args.user} is in: {', '.join(args.groups) or 'no group'}", {"groups": args.groups})
+
+
+def _logout(admin: Admin, args: argparse.Namespace, output: Output) -> None:
+    admin.end_sessions(args.user)
+    output.both(f"All sessions of {args.user} have ended", {"user": args.user})
+
+
+def _reset_link(admin: Admin, args: argparse.Namespace, output: Output) -> None:
+    link = admin.reset_link(args.user)
+    output.both(link, {"link": link})
+
+
+def _tokens(admin: Admin, args: argparse.Namespace, output: Output) -> None:
+    tokens = admin.tokens(args.user)
+    if args.json:
+        output.document([plain(token) for token in tokens])
+        return
+    for token in tokens:
+        ends = token.expires or "never"
+        output.line(
+            f"{token.id}  {token.scope}  ends {ends}  used {token.last_used or 'never'}  {token.name}"
+        )
+
+
+def _revoke(admin: Admin, args: argparse.Namespace, output: Output) -> None:
+    admin.revoke_token(args.user, args.id)
+    output.both(f"Token revoked: {args.id}", {"id": args.id})
+
+
+def _quota(admin: Admin, args: argparse.Namespace, output: Output) -> None:
+    usage = admin.usage()
+    total, limit = sum(usage.values()), admin.quota
+    if args.json:
+        output.document({"areas": usage, "total": total, "quota": limit})
+        return
+    for name, size in usage.items():
+        output.line(f"{size:>16,}  {name}")
+    output.line(f"{total:>16,}  of {'no limit' if limit is None else f'{limit:,}'}")
+
+
+def _fail(prog: str, message: str, status: int) -> int:
+    sys.stderr.write(f"{prog}: {' '.join(message.split())}\n")
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(admin())
