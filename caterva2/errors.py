@@ -24,6 +24,7 @@
     │   ├── MethodNotAllowed        405
     │   ├── AlreadyExists           409
     │   ├── RootTaken               409
+    │   ├── UploadOffset            409
     │   ├── DatasetChanged          412
     │   ├── RequestTooLarge         413
     │   ├── ResponseTooLarge        413
@@ -228,6 +229,13 @@ class RootTaken(RequestError):
     """Another live publisher serves a root of this name."""
 
     code = "root-taken"
+    status = 409
+
+
+class UploadOffset(RequestError):
+    """A part of an upload that does not begin where the last one ended; `fields["offset"]` says where."""
+
+    code = "upload-offset"
     status = 409
 
 

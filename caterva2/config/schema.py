@@ -141,6 +141,8 @@ class SubscriberConfig(ServiceConfig, frozen=True, kw_only=True):
         Whether people can register themselves.
     quota
         Most bytes that all areas may take; None for no limit.
+    userquota
+        Most bytes that the personal area of a user may take; None for no limit.
     maxusers
         Most users; None for no limit.
     auth_secret
@@ -161,6 +163,7 @@ class SubscriberConfig(ServiceConfig, frozen=True, kw_only=True):
     login: bool = False
     register: bool = False
     quota: int | None = None
+    userquota: int | None = None
     maxusers: int | None = None
     auth_secret: str | None = None
     access: dict[str, str | tuple[str, ...]] = {}

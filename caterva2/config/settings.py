@@ -381,6 +381,13 @@ SUBSCRIBER = (
     ),
     Setting(
         section="subscriber",
+        key="userquota",
+        form=_quota,
+        metavar="SIZE",
+        meaning="most bytes that the personal area of a user may take; 0 for no limit",
+    ),
+    Setting(
+        section="subscriber",
         key="maxusers",
         form=_maxusers,
         metavar="NUMBER",

@@ -35,6 +35,74 @@ class FetchQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sortby: str | None = None
 
 
+class MoveBody(msgspec.Struct, frozen=True, kw_only=True):
+    """Body of ``/api/move/`` and ``/api/copy/``.
+
+    Attributes
+    ----------
+    src
+        Path of a file or directory.
+    dst
+        An existing directory, or a name without suffix: `src` goes below it. Else the new path.
+    """
+
+    src: str
+    dst: str
+
+
+class UploadQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Query of ``/api/upload``.
+
+    Attributes
+    ----------
+    unpack
+        The file is an archive (``.zip``, ``.tar.gz``); its members are stored below the path.
+    """
+
+    unpack: bool = False
+
+
+class NewUpload(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Body of ``POST /api/uploads``: an upload that can be resumed.
+
+    Attributes
+    ----------
+    path
+        Where the file will be, as in ``/api/upload``.
+    size
+        All of its bytes; room is set aside for them.
+    filename
+        Its name, if `path` is a directory.
+    unpack
+        As in ``/api/upload``.
+    """
+
+    path: str
+    size: int
+    filename: str | None = None
+    unpack: bool = False
+
+
+class UploadState(msgspec.Struct, frozen=True, kw_only=True):
+    """An upload that can be resumed.
+
+    Attributes
+    ----------
+    offset
+        Bytes that have arrived; the next ones go here.
+    expires
+        When it is given up if nothing arrives, ISO 8601.
+    """
+
+    id: str
+    path: str
+    size: int
+    offset: int
+    expires: str
+    filename: str | None = None
+    unpack: bool = False
+
+
 class LazyExprBody(msgspec.Struct, frozen=True, kw_only=True):
     """Body of ``/api/lazyexpr/``: a dataset that is computed when it is read.
 

@@ -116,6 +116,8 @@ def _write(
     path: str,
     summary: str,
     *,
+    methods: tuple[str, ...] = POST,
+    query: type[Any] = q.NoQuery,
     body: type[Any] | None = None,
     answer: object = None,
     raises: tuple[type[errors.Caterva2Error], ...] = (),
@@ -124,7 +126,8 @@ def _write(
     return Route(
         name=name,
         path=path,
-        methods=POST,
+        methods=methods,
+        query=query,
         roles=S,
         auth=Auth.USER,
         scope=Scope.WRITE,
@@ -135,6 +138,7 @@ def _write(
     )
 
 
+WRITE_ERRORS = (errors.BadPath, errors.BadRequest, errors.QuotaExceeded)
 LAZY_ERRORS = (errors.BadExpression, errors.BadPath, errors.QuotaExceeded)
 
 
@@ -408,11 +412,90 @@ ROUTES: tuple[Route, ...] = (
         raises=(*READ_ERRORS, errors.BadRequest),
         summary="Read one stored chunk.",
     ),
-    _write("upload", "/api/upload/{path}", "Store a file in an area."),
-    _write("remove", "/api/remove/{path}", "Remove a file or directory of an area."),
-    _write("move", "/api/move/", "Move a file or directory inside the areas."),
-    _write("copy", "/api/copy/", "Copy a file or directory into an area."),
-    _write("append", "/api/append/{path}", "Append to an array of an area."),
+    _write(
+        "upload",
+        "/api/upload/{path}",
+        "Store a file in an area: multipart, one part named file.",
+        query=q.UploadQuery,
+        answer=str,
+        raises=(*WRITE_ERRORS, errors.BrokenDataset, errors.DatasetChanged, errors.ValidationFailed),
+    ),
+    _write(
+        "new-upload",
+        "/api/uploads",
+        "Begin an upload that can be resumed.",
+        body=q.NewUpload,
+        answer=q.UploadState,
+        raises=WRITE_ERRORS,
+    ),
+    _write(
+        "continue-upload",
+        "/api/uploads/{upload}",
+        "Append the body at the offset that the header Upload-Offset names.",
+        methods=("PATCH",),
+        answer=q.UploadState,
+        raises=(*WRITE_ERRORS, errors.NotFound, errors.UploadOffset),
+    ),
+    _write(
+        "upload-state",
+        "/api/uploads/{upload}",
+        "Tell how much of an upload has arrived; HEAD tells it in the header Upload-Offset.",
+        methods=GET,
+        answer=q.UploadState,
+        raises=(errors.NotFound,),
+    ),
+    _write(
+        "finish-upload",
+        "/api/uploads/{upload}",
+        "Verify an upload that is complete, and give it its name.",
+        answer=str,
+        raises=(*WRITE_ERRORS, errors.NotFound, errors.BrokenDataset, errors.DatasetChanged),
+    ),
+    _write(
+        "abandon-upload",
+        "/api/uploads/{upload}",
+        "Give up an upload.",
+        methods=("DELETE",),
+        answer=str,
+        raises=(errors.NotFound,),
+    ),
+    _write(
+        "remove",
+        "/api/remove/{path}",
+        "Remove a file, or a directory with its contents; of an area only its contents.",
+        answer=str,
+        raises=(*WRITE_ERRORS, errors.DatasetNotFound),
+    ),
+    _write(
+        "move",
+        "/api/move/",
+        "Move a file or directory inside the areas.",
+        body=q.MoveBody,
+        answer=str,
+        raises=(*WRITE_ERRORS, errors.DatasetNotFound),
+    ),
+    _write(
+        "copy",
+        "/api/copy/",
+        "Copy a file or directory into an area, also from a published root.",
+        body=q.MoveBody,
+        answer=str,
+        raises=(*WRITE_ERRORS, errors.DatasetNotFound, errors.PublisherUnavailable),
+    ),
+    _write(
+        "mkdir",
+        "/api/mkdir/{path}",
+        "Make a directory in an area.",
+        answer=str,
+        raises=(*WRITE_ERRORS, errors.AlreadyExists),
+    ),
+    _write(
+        "append",
+        "/api/append/{path}",
+        "Append an array, sent as a frame like an upload, along axis 0; the answer is the new shape.",
+        answer=list[int],
+        raises=(*WRITE_ERRORS, errors.DatasetNotFound, errors.BrokenDataset),
+    ),
     _write(
         "lazyexpr",
         "/api/lazyexpr/",
@@ -449,7 +532,13 @@ ROUTES: tuple[Route, ...] = (
         raises=(*READ_ERRORS, errors.BadSlice, errors.BadExpression),
         summary="Tell what a fetch would be and cost: chunks, blocks, bytes, and how much is cached.",
     ),
-    _write("addnotebook", "/api/addnotebook/{path}", "Make an empty notebook in an area."),
+    _write(
+        "addnotebook",
+        "/api/addnotebook/{path}",
+        "Make an empty notebook in an area.",
+        answer=str,
+        raises=WRITE_ERRORS,
+    ),
     # users
     _account(
         "login",

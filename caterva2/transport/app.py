@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from tornado.web import Application as TornadoApplication
 from tornado.web import RequestHandler
+from tornado.web import _has_stream_request_body as has_stream_request_body
 
 from caterva2.model.routes import Role, Route, routes_of
 from caterva2.transport.context import Context, DateHeader, Endpoint, RequestIds
@@ -75,9 +76,6 @@ class Application(TornadoApplication):
 
     def find_handler(self, request: HTTPServerRequest, **kwargs: object) -> HTTPMessageDelegate:  # type: ignore[override]
         """Return what serves a request; called by Tornado when the header has arrived."""
-        length = request.headers.get("Content-Length")
-        if length is not None and self._is_too_large(length):
-            return TooLarge(self, request)
         path = _raw_path(request.path)
         address = self._exact.get(path[:-1] if path.endswith("/") else path)
         args: list[bytes] = []
@@ -91,6 +89,9 @@ class Application(TornadoApplication):
         else:
             endpoint = address.other
             args = []
+        length = request.headers.get("Content-Length")
+        if length is not None and not has_stream_request_body(handler) and self._is_too_large(length):
+            return TooLarge(self, request)
         return self.get_handler_delegate(request, handler, {"endpoint": endpoint}, args)
 
     def log_request(self, handler: RequestHandler) -> None:

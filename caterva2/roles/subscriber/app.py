@@ -29,6 +29,17 @@ from caterva2.roles.subscriber.handlers.exprs import (
     LazyExprHandler,
     StackHandler,
 )
+from caterva2.roles.subscriber.handlers.files import (
+    AddNotebookHandler,
+    AppendHandler,
+    CopyHandler,
+    MkdirHandler,
+    MoveHandler,
+    NewUploadHandler,
+    RemoveHandler,
+    ResumableHandler,
+    UploadHandler,
+)
 from caterva2.roles.subscriber.handlers.users import (
     AddUserHandler,
     ChangePasswordHandler,
@@ -43,7 +54,6 @@ from caterva2.roles.subscriber.handlers.users import (
     ResetPasswordHandler,
     TokensHandler,
 )
-from caterva2.roles.subscriber.handlers.writes import WriteHandler
 from caterva2.roles.subscriber.mail import Mailer
 from caterva2.roles.subscriber.service import Subscriber
 from caterva2.runtime.clock import SystemClock
@@ -77,16 +87,22 @@ HANDLERS = {
     "fetch": FetchHandler,
     "download": DownloadHandler,
     "chunk": ChunkHandler,
-    "upload": WriteHandler,
-    "remove": WriteHandler,
-    "move": WriteHandler,
-    "copy": WriteHandler,
-    "append": WriteHandler,
     "lazyexpr": LazyExprHandler,
     "concat": ConcatHandler,
     "stack": StackHandler,
     "explain": ExplainHandler,
-    "addnotebook": WriteHandler,
+    "upload": UploadHandler,
+    "new-upload": NewUploadHandler,
+    "continue-upload": ResumableHandler,
+    "upload-state": ResumableHandler,
+    "finish-upload": ResumableHandler,
+    "abandon-upload": ResumableHandler,
+    "remove": RemoveHandler,
+    "move": MoveHandler,
+    "copy": CopyHandler,
+    "mkdir": MkdirHandler,
+    "append": AppendHandler,
+    "addnotebook": AddNotebookHandler,
     "login": LoginHandler,
     "logout": LogoutHandler,
     "logout-everywhere": LogoutEverywhereHandler,
@@ -155,7 +171,10 @@ async def running(config: SubscriberConfig) -> AsyncIterator[RunningSubscriber]:
         stack.callback(catalog.close)
         hub = Hub()
         access = Access(config.access)
-        areas = Areas(state, has_users=config.login, access=access, catalog=catalog, hub=hub, workers=workers)
+        areas = Areas(
+            state, has_users=config.login, access=access, catalog=catalog, hub=hub, workers=workers,
+            quota=config.quota, user_quota=config.userquota,
+        )  # fmt: skip
         accounts = await _open_accounts(config, areas, workers, stack) if config.login else None
         subscriber = Subscriber(
             accounts=accounts,

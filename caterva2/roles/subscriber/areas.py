@@ -15,12 +15,12 @@ from caterva2.roles.localroot import LocalRoot
 from caterva2.roles.subscriber.access import Access
 from caterva2.runtime.hub import Hub
 from caterva2.runtime.workers import Lane, Workers
+from caterva2.storage.areas import AreaFiles, tree_size
 from caterva2.storage.directory import DirectorySource
+from caterva2.storage.ledger import Ledger
 from caterva2.storage.state import Catalog
 
 PUBLIC, SHARED, PERSONAL = "@public", "@shared", "@personal"
-MAX_KNOWN = 1_000
-"""Personal areas that are kept at hand."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +38,9 @@ class Area:
     source
         Shows them.
     root
-        Knows them, and tells their changes. Lets itself be started twice.
+        Knows them, and tells their changes.
+    files
+        Writes them.
     """
 
     name: str
@@ -46,6 +48,7 @@ class Area:
     directory: Path
     source: DirectorySource
     root: LocalRoot
+    files: AreaFiles
     started: asyncio.Lock
 
 
@@ -60,6 +63,8 @@ class Areas:
         Whether people can log in; else there is only ``@public``.
     access
         Who may see which of them.
+    quota, user_quota
+        Most bytes of all areas together, and of each personal one; None for no limit.
     """
 
     def __init__(
@@ -71,8 +76,12 @@ class Areas:
         catalog: Catalog,
         hub: Hub,
         workers: Workers,
+        quota: int | None = None,
+        user_quota: int | None = None,
     ) -> None:
         self.state = state
+        self.ledger = Ledger(quota, "all areas together", self._count)
+        self._user_quota = user_quota
         self._access = access
         self.has_users = has_users
         self._catalog = catalog
@@ -88,7 +97,32 @@ class Areas:
         directory.mkdir(parents=True, exist_ok=True)
         source = DirectorySource(directory, made, lazy=self.has_users)
         root = LocalRoot(source, self._catalog, self._hub, self._workers, key)
-        return Area(name, key, directory, source, root, asyncio.Lock())
+        ledgers = [self.ledger]
+        if name == PERSONAL:
+            ledgers.append(Ledger(self._user_quota, "your @personal", lambda: tree_size(directory)))
+        files = AreaFiles(directory, *ledgers)
+        return Area(name, key, directory, source, root, files, asyncio.Lock())
+
+    def _count(self) -> int:
+        return sum(tree_size(self.state / name) for name in ("public", "shared", "personal"))
+
+    def load(self) -> None:
+        """Remove what was half written when the last run ended, and count what there is. Blocking."""
+        for area in self.common.values():
+            area.files.clean()
+        if self.has_users:
+            personal = self.state / "personal"
+            personal.mkdir(exist_ok=True)
+            for directory in personal.iterdir():
+                if directory.name.replace("-", "").isalnum() and directory.is_dir():
+                    self._personal_area(directory.name).files.clean()
+            for area in self._personal.values():
+                area.files.ledgers[-1].recount()
+        self.ledger.recount()
+
+    def all(self) -> list[Area]:
+        """Return the areas that are at hand."""
+        return [*self.common.values(), *self._personal.values()]
 
     # which
 

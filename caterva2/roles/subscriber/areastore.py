@@ -14,7 +14,6 @@ from caterva2.roles.subscriber.library import Library
 from caterva2.roles.subscriber.opened import OpenedFile
 from caterva2.roles.subscriber.slices import Answer, SliceReader
 from caterva2.runtime.workers import Lane, Workers
-from caterva2.storage.placing import Placing
 
 
 class AreaStore:
@@ -57,13 +56,14 @@ class AreaStore:
 
     async def _put(self, principal: Principal, path: DatasetPath, data: AsyncIterator[Buffer]) -> None:
         area = self._areas.writable(principal, path.root)
-        placing = await self._workers.run(Lane.DISK, Placing, area.directory, path.parts)
+        run = self._workers.run
+        staged = await run(Lane.DISK, area.files.stage)
         try:
             async for part in data:
-                await self._workers.run(Lane.DISK, placing.write, part)
-            await self._workers.run(Lane.DISK, placing.commit)
+                await run(Lane.DISK, staged.write, part)
+            await run(Lane.DISK, area.files.commit, staged, path.relative)
         finally:
-            await self._workers.run(Lane.DISK, placing.close)
+            await run(Lane.DISK, staged.close)
         self._library.forget_below(area.key, path.relative)
         await self._areas.changed(area, [path.relative])
 

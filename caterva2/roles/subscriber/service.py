@@ -16,13 +16,18 @@ from caterva2.roles.subscriber.blocks import BlockReader
 from caterva2.roles.subscriber.evaluation import Evaluator
 from caterva2.roles.subscriber.explain import Explainer
 from caterva2.roles.subscriber.exprs import Expressions
+from caterva2.roles.subscriber.files import Files
 from caterva2.roles.subscriber.gather import Gatherer
 from caterva2.roles.subscriber.library import Library
 from caterva2.roles.subscriber.network import Network
 from caterva2.roles.subscriber.reads import Reads
 from caterva2.roles.subscriber.slices import SliceReader
+from caterva2.roles.subscriber.tables import Tables
 from caterva2.roles.subscriber.traffic import Traffic
+from caterva2.roles.subscriber.uploads import Uploads
+from caterva2.roles.subscriber.verification import Verifier
 from caterva2.roles.watcher import Watcher
+from caterva2.runtime.clock import SystemClock
 from caterva2.runtime.hub import Hub
 from caterva2.runtime.processes import ProcessLane
 from caterva2.runtime.tasks import Supervisor
@@ -92,7 +97,12 @@ class Subscriber:
             network=self.network, areas=areas, access=self.access, catalog=catalog, cache=cache,
             workers=workers, evaluator=self.evaluator,
         )  # fmt: skip
-        self.reads = Reads(self.library, self._reader, slices, Gatherer(slices, workers), workers)
+        tables = Tables(slices, self.evaluator, workers)
+        gatherer = Gatherer(slices, workers)
+        self.reads = Reads(self.library, self._reader, slices, gatherer, tables, workers)
+        self.verifier = Verifier()
+        self.files = Files(areas, self.library, self.reads, self.verifier, workers)
+        self.uploads = Uploads(self.files, areas, workers, SystemClock())
         self.exprs = Expressions(self.library.lazy, AreaStore(areas, self.library, slices, workers))
         self.explain = Explainer(self.library, self.evaluator, workers)
 
@@ -106,6 +116,9 @@ class Subscriber:
     async def start(self) -> None:
         """Take up the cache, the own directories and the network."""
         await self._workers.run(Lane.DISK, self.cache.load)
+        await self._workers.run(Lane.DISK, self.areas.load)
+        await self.uploads.start()
+        self._tasks.spawn("expire uploads", self.uploads.run)
         self._tasks.spawn("void changed files", self._void_changed)
         if self.accounts is not None:
             self._tasks.spawn("start evaluators", self._processes.start)
@@ -122,6 +135,8 @@ class Subscriber:
         await self.evaluator.stop()
         await self._processes.stop()
         await self.library.stop()
+        await self.uploads.stop()
+        await self.verifier.stop()
         await self.areas.stop()
         self.hub.close()
         await self._workers.run(Lane.DISK, self.cache.close)
