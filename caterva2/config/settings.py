@@ -398,9 +398,9 @@ SUBSCRIBER = (
         key="access",
         form=_access,
         metavar="TABLE",
-        default='{"*" = "all"}',
         meaning='who sees which root, a table: ROOT = "all", "users", or a list of e-mails and '
-        '"group:NAME"; "*" stands for the roots without a line',
+        '"group:NAME"; "*" stands for the roots without a line, which all may see otherwise; in the '
+        'environment "ROOT=users; ROOT=ada@example.org group:staff"',
     ),
 )
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import caterva2
+from caterva2.cli.admin import adduser_parser, admin_parser
 from caterva2.cli.main import build_parser
 from caterva2.config import load
 from caterva2.config.settings import SETTINGS
@@ -28,6 +29,8 @@ PROGRAMS: dict[str, Callable[[], argparse.ArgumentParser]] = {
     "cat2pub": load.publisher_parser,
     "cat2sub": load.subscriber_parser,
     "cat2cli": build_parser,
+    "cat2adduser": adduser_parser,
+    "cat2admin": admin_parser,
 }
 
 _MARK = re.compile(r"<!-- (settings|program|modules) (\w+) -->")
@@ -79,16 +82,20 @@ def modules_table(package: str) -> str:
 
 def program(name: str) -> str:
     """Write the command line of a program: its usage, options and commands."""
-    parser = PROGRAMS[name]()
+    return "\n".join(_program(PROGRAMS[name]()))
+
+
+def _program(parser: argparse.ArgumentParser, before: str = "") -> list[str]:
     lines = [*_usage(parser), *_options(parser)]
     for group in (action for action in parser._actions if isinstance(action, argparse._SubParsersAction)):
         for choice in group._choices_actions:
             sub = group.choices[choice.dest]
             others = [other for other, same in group.choices.items() if same is sub and other != choice.dest]
             also = f" (also {', '.join(f'`{other}`' for other in others)})" if others else ""
-            lines += [f"### {choice.dest}", "", f"{_sentence(choice.help or '')}{also}", ""]
-            lines += [*_usage(sub), *_options(sub)]
-    return "\n".join(lines)
+            name = f"{before}{choice.dest}"
+            lines += [f"### {name}", "", f"{_sentence(choice.help or '')}{also}", ""]
+            lines += _program(sub, f"{name} ")
+    return lines
 
 
 def _usage(parser: argparse.ArgumentParser) -> list[str]:

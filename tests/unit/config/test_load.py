@@ -235,7 +235,7 @@ class TestComplaints:
         [
             ("[broker]\nhtpp = 'a:1'", "broker.htpp: unknown key, expected one of http, loglevel, "
                                        "secret, statedir (did you mean http?)"),
-            ("[brokr]", "brokr: unknown section, expected one of broker, client, publisher, subscriber "
+            ("[brokr]", "brokr: unknown section, expected one of broker, client, mail, publisher, subscriber "
                         "(did you mean broker?)"),
             ("broker = 5", "broker: expected a section [broker], found 5"),
             ("[broker]\nhttp = 5", 'broker.http: expected an address such as "localhost:8000", found 5'),
@@ -335,11 +335,66 @@ class TestLogin:
         assert said.startswith("subscriber.login: true needs a secret in CATERVA2_SECRET, found none")
 
     @pytest.mark.parametrize("place", ["environment", "dotenv"])
-    def test_a_secret_is_not_silently_ignored(self, place):
+    def test_a_secret_switches_users_and_registration_on(self, place):
         environ = {"CATERVA2_SECRET": "s"} if place == "environment" else {}
         write("" if environ else "CATERVA2_SECRET=s\n", ".env")
 
-        assert complaint(load_subscriber, [], environ=environ).startswith("CATERVA2_SECRET is set")
+        config = load_subscriber([], environ=environ)
+
+        assert (config.login, config.register, config.auth_secret) == (True, True, "s")
+
+    def test_registration_can_be_switched_off(self):
+        write("[subscriber]\nregister = false\n")
+
+        assert not load_subscriber([], environ={"CATERVA2_SECRET": "s"}).register
+
+    def test_access_is_a_table_of_the_section_and_no_id(self):
+        write('[subscriber.access]\n"*" = "users"\nlab = ["Ada@Example.org", "group:staff"]\n')
+
+        config = load_subscriber([], environ={"CATERVA2_SECRET": "s"})
+
+        assert config.access == {"*": "users", "lab": ("ada@example.org", "group:staff")}
+
+    def test_access_of_an_id_stands_over_the_plain_one(self):
+        write('[subscriber.access]\nlab = "users"\n[subscriber.a.access]\nlab = "all"\n')
+
+        config = load_subscriber(["--id", "a"], environ={"CATERVA2_SECRET": "s"})
+
+        assert config.access == {"lab": "all"}
+
+    def test_access_can_stand_in_the_environment(self):
+        environ = {
+            "CATERVA2_SECRET": "s",
+            "CATERVA2_SUBSCRIBER_ACCESS": "a=users; b = x@y.org group:z",
+        }
+
+        assert load_subscriber([], environ=environ).access == {"a": "users", "b": ("x@y.org", "group:z")}
+
+    @pytest.mark.parametrize(
+        "line", ['lab = "nobody"', 'lab = ["ada"]', "lab = true", '"@personal" = "users"', '"../x" = "all"']
+    )
+    def test_access_of_another_form_is_refused(self, line):
+        write(f"[subscriber.access]\n{line}\n")
+
+        assert "expected" in complaint(load_subscriber, [], environ={"CATERVA2_SECRET": "s"})
+
+    def test_access_for_users_without_users_is_refused(self):
+        write('[subscriber.access]\nlab = "users"\n')
+
+        assert "need users" in complaint(load_subscriber, [], environ={})
+
+    def test_mail_needs_a_server_and_a_sender(self):
+        write('[mail]\nserver = "mail.example.org:587"\n')
+
+        assert "mail.sender" in complaint(load_subscriber, [], environ={})
+
+    def test_mail_password_is_not_shown(self):
+        write('[mail]\nserver = "m:25"\nsender = "a@b.org"\nusername = "u"\npassword = "hush"\n')
+
+        config = load_subscriber([], environ={})
+
+        assert config.mail.password == "hush"
+        assert "hush" not in repr(config)
 
     def test_switched_off_needs_no_secret(self):
         write("[subscriber]\nlogin = false\nregister = true\n")
