@@ -387,3 +387,68 @@ async def test_explanation_knows_what_is_computed_already(ada: Ada) -> None:
     after = (await ada.get("/api/explain/@personal/known.b2nd")).json()
 
     assert (before["computed_chunks"], after["computed_chunks"]) == (4, 0)
+
+
+# rows of structured arrays
+
+TABLE = ARRAYS["dir/t"]
+T = "@public/dir/t.b2nd"
+
+
+@pytest.mark.parametrize(
+    ("condition", "wanted"),
+    [
+        ("p > 3", TABLE["p"] > 3),
+        ("(p == 2) & (q < 50)", (TABLE["p"] == 2) & (TABLE["q"] < 50)),
+        ("m", TABLE["m"]),
+        ("~m | (sin(q) > 0.5)", ~TABLE["m"] | (np.sin(TABLE["q"]) > 0.5)),
+        ("q > mean(q)", TABLE["q"] > TABLE["q"].mean()),
+        ("p > 100", TABLE["p"] > 100),
+    ],
+)
+async def test_rows_by_a_condition(ada: Ada, condition: str, wanted: Any) -> None:
+    found = await ada.fetch(T, filter=condition)
+
+    np.testing.assert_array_equal(found, TABLE[wanted])
+
+
+async def test_rows_sorted_by_a_column_and_cut(ada: Ada) -> None:
+    found = await ada.fetch(T, filter="m", sortby="p", slice_="10:20")
+
+    rows = TABLE[TABLE["m"]]
+    np.testing.assert_array_equal(found, rows[np.argsort(rows["p"], kind="stable")][10:20])
+
+
+async def test_column_of_rows(ada: Ada) -> None:
+    found = await ada.fetch(T, filter="p == 1", field="q")
+
+    np.testing.assert_array_equal(found, TABLE["q"][TABLE["p"] == 1])
+
+
+async def test_rows_by_post(ada: Ada) -> None:
+    answer = await ada.lab.http.post(f"/api/fetch/{T}", json={"filter": "p == 1"}, headers=ada.headers)
+
+    np.testing.assert_array_equal(blosc2.ndarray_from_cframe(answer.content)[:], TABLE[TABLE["p"] == 1])
+
+
+@pytest.mark.parametrize(
+    ("path", "params"),
+    [
+        (T, {"filter": "x > 1"}),
+        (T, {"filter": "p + 1"}),
+        (T, {"filter": "sum(p) > 1"}),
+        (T, {"filter": "p.tofile('x')"}),
+        (T, {"filter": "__import__('os')"}),
+        (T, {"filter": "p > 1", "indices": "[[1]]"}),
+        (T, {"filter": "p > 1", "slice_": "99999"}),
+        (T, {"filter": "p > 1", "field": "nope"}),
+        (T, {"sortby": "nope"}),
+        ("@public/r.b2nd", {"filter": "r > 1"}),
+        ("@public/a.b2nd", {"sortby": "a"}),
+        ("@public/note.txt", {"filter": "a > 1"}),
+    ],
+)
+async def test_bad_condition_is_refused(ada: Ada, path: str, params: dict[str, str]) -> None:
+    answer = await ada.get(f"/api/fetch/{path}", **params)
+
+    assert answer.status_code == 400, answer.text

@@ -7,10 +7,11 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from caterva2.compute.answers import Selection, array_chunk, result_dtype
+from caterva2.compute.answers import Selection, array_chunk, result_dtype, whole_frame
 from caterva2.compute.frames import CHUNK_HEADER, SPECIAL_UNINIT, Buffer, special_chunk
 from caterva2.compute.gather import parse_indices
 from caterva2.compute.planning import chunk_window
+from caterva2.compute.tables import window_of
 from caterva2.errors import BadRequest
 from caterva2.model import wire
 from caterva2.model.datasets import Entry, FileInfo
@@ -24,6 +25,7 @@ from caterva2.roles.subscriber.gather import Gatherer
 from caterva2.roles.subscriber.library import Library
 from caterva2.roles.subscriber.opened import LazyFile, OpenedFile, StoredFile
 from caterva2.roles.subscriber.slices import SliceReader
+from caterva2.roles.subscriber.tables import Tables
 from caterva2.runtime.workers import Lane, Workers
 from caterva2.storage.source import StoredFrame
 
@@ -82,28 +84,37 @@ class Reads:
 
     Parameters
     ----------
-    library, reader, slices, gatherer
-        From path to file, to stored parts, to windows, to single items.
+    library, reader, slices, gatherer, tables
+        From path to file, to stored parts, to windows, to single items, to rows by a condition.
     """
 
     def __init__(
-        self, library: Library, reader: BlockReader, slices: SliceReader, gatherer: Gatherer, workers: Workers
+        self,
+        library: Library,
+        reader: BlockReader,
+        slices: SliceReader,
+        gatherer: Gatherer,
+        tables: Tables,
+        workers: Workers,
     ) -> None:
         self._library = library
         self._reader = reader
         self._slices = slices
         self._gatherer = gatherer
+        self._tables = tables
         self._workers = workers
 
     async def fetch(
         self, principal: Principal, path: DatasetPath, query: FetchQuery, caller: Caller
     ) -> Reply:
         """Answer ``/api/fetch``: a window as a frame or as stored chunks, or the whole stored file."""
-        if query.filter is not None:
-            raise BadRequest("filter is not supported", hint="read the rows and select there")
         if query.indices is not None and query.slice_ is not None:
             raise BadRequest("slice_ and indices exclude one another")
         file = await self._library.open(principal, path)
+        if query.filter is not None or query.sortby is not None:
+            if query.indices is not None:
+                raise BadRequest("indices go together neither with filter nor with sortby")
+            return _labelled(await self._selected(file, query, caller), file.entry)
         if query.indices is not None:
             return _labelled(await self._gathered(file, query, caller), file.entry)
         return _labelled(await self._window(file, query, caller), file.entry)
@@ -164,6 +175,21 @@ class Reads:
         if query.field is not None:
             result_dtype(file.skeleton.array, query.field)
         frame = await self._gatherer.frame(file, indices, query.field, local=caller.local)
+        return Reply(
+            etag=_combined(file.entry.etag, query), freshness=self._library.freshness(file.path),
+            buffers=frame, length=sum(map(len, frame)), mtime_ns=file.entry.mtime_ns,
+        )  # fmt: skip
+
+    async def _selected(self, file: OpenedFile, query: FetchQuery, caller: Caller) -> Reply:
+        """Select rows; a slice then is one of the rows that are selected."""
+        if query.field is not None:
+            result_dtype(file.skeleton.array, query.field)
+        asked = NDSlice.parse(query.slice_)
+        rows = await self._tables.rows(file, query.filter, query.sortby)
+        window = asked.bind(rows.shape)
+        selection = Selection(window, query.field, caller.local)
+        items = await self._workers.run(Lane.CPU, window_of, rows, window)
+        frame = await self._workers.run(Lane.CPU, whole_frame, items, selection, plain=False)
         return Reply(
             etag=_combined(file.entry.etag, query), freshness=self._library.freshness(file.path),
             buffers=frame, length=sum(map(len, frame)), mtime_ns=file.entry.mtime_ns,
@@ -295,5 +321,5 @@ def guess_media(name: str) -> str:
 
 
 def _combined(etag: str, query: FetchQuery) -> str:
-    text = repr((query.slice_, query.indices, query.field))
+    text = repr((query.slice_, query.indices, query.field, query.filter, query.sortby))
     return f"{etag}-{hashlib.blake2b(text.encode(), digest_size=8).hexdigest()}"

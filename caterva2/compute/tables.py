@@ -1,0 +1,110 @@
+"""Rows of structured arrays: conditions over their columns, selecting and sorting."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from caterva2.compute.expressions import parse
+from caterva2.compute.frames import ArrayMeta
+from caterva2.compute.kernels import Array
+from caterva2.compute.lowering import Plan, lower
+from caterva2.compute.nodes import Apply, Cast, Constant, Field, Leaf, Name, Node, Part, Reduce, names
+from caterva2.errors import BadExpression, BadRequest
+from caterva2.model.slicing import Window
+
+TABLE = "table"
+"""The one operand of a condition: the structured array itself."""
+
+
+def check_table(array: ArrayMeta, what: str) -> None:
+    """Refuse what has no rows with columns.
+
+    Raises
+    ------
+    BadRequest
+        It is not a structured array of one dimension.
+    """
+    if len(array.shape) != 1 or not array.dtype.names:
+        raise BadRequest(
+            f"{what} is for structured arrays of one dimension", hint="see the dtype of the dataset"
+        )
+
+
+def plan_condition(text: str, array: ArrayMeta) -> Plan:
+    """Plan a condition whose names are columns.
+
+    Raises
+    ------
+    BadExpression
+        It is not in the grammar, names no columns, or is not true or false for each row.
+    """
+    node = parse(text)
+    columns = array.dtype.names or ()
+    unknown = [name for name in names(node) if name not in columns]
+    if unknown:
+        raise BadExpression(
+            f"filter {text[:60]!r} names {', '.join(unknown)}", hint=f"the columns: {', '.join(columns)}"
+        )
+    plan = lower(_over_table(node), {TABLE: array})
+    if plan.array.dtype != np.bool_ or plan.array.shape != array.shape:
+        raise BadExpression(f"filter {text[:60]!r} is not true or false for each row")
+    return plan
+
+
+def _over_table(node: Node) -> Node:
+    """Return a condition with its columns as fields of the table."""
+    if isinstance(node, Name):
+        return Field(Name(TABLE), node.name)
+    if isinstance(node, Apply):
+        return Apply(node.function, tuple(_over_table(arg) for arg in node.args))
+    if isinstance(node, Cast):
+        return Cast(_over_table(node.arg), node.dtype)
+    if isinstance(node, Reduce):
+        return Reduce(node.function, _over_table(node.arg), node.axis, node.keepdims, node.ddof)
+    if isinstance(node, Part):
+        return Part(_over_table(node.arg), node.text)
+    if isinstance(node, Field):
+        return Field(_over_table(node.arg), node.name)
+    assert isinstance(node, Constant | Leaf)
+    return node
+
+
+def wanted_range(mask: Array) -> tuple[int, int] | None:
+    """Return first and end of the rows that a mask selects; None if it selects none."""
+    rows = np.flatnonzero(mask)
+    return None if not len(rows) else (int(rows[0]), int(rows[-1]) + 1)
+
+
+def chosen_rows(items: Array, mask: Array) -> Array:
+    """Return the selected rows."""
+    return items[np.asarray(mask, np.bool_)]
+
+
+def collected(parts: Sequence[Array], array: ArrayMeta, sortby: str | None) -> Array:
+    """Put rows together, sorted by a column if one is given; equal ones stay in their order."""
+    rows = np.concatenate(parts) if parts else np.empty(0, array.dtype)
+    return rows if sortby is None else rows[np.argsort(rows[sortby], kind="stable")]
+
+
+def check_column(array: ArrayMeta, name: str) -> None:
+    """Refuse what can not be sorted by.
+
+    Raises
+    ------
+    BadRequest
+        There is no such column, or its items have no order.
+    """
+    if name not in (array.dtype.names or ()):
+        raise BadRequest(
+            f"there is no column {name!r}", hint=f"the columns: {', '.join(array.dtype.names or ())}"
+        )
+    column = array.dtype[name]
+    if column.shape or column.names:
+        raise BadRequest(f"rows can not be sorted by {name!r}: its items have no order")
+
+
+def window_of(items: Array, window: Window) -> Array:
+    """Return the items of a window, of its ``full_shape``."""
+    return np.ascontiguousarray(items[tuple(slice(a.start, a.stop, a.step) for a in window.axes)])

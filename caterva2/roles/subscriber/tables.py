@@ -1,0 +1,98 @@
+"""Rows of structured arrays by a condition, sorted: read and judged piece by piece."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+from caterva2.compute.tables import (
+    TABLE,
+    check_column,
+    check_table,
+    chosen_rows,
+    collected,
+    plan_condition,
+    wanted_range,
+)
+from caterva2.errors import ResponseTooLarge
+from caterva2.model.slicing import Axis, Window
+from caterva2.roles.subscriber.evaluation import Evaluation, Evaluator
+from caterva2.roles.subscriber.opened import LazyFile, OpenedFile
+from caterva2.roles.subscriber.slices import SliceReader
+from caterva2.runtime.workers import Lane, Workers
+
+if TYPE_CHECKING:
+    from caterva2.compute.assemble import Array
+
+MAX_BYTES = 256 << 20
+"""Bytes of rows that are selected at once."""
+PIECE = 4 << 20
+
+
+class Tables:
+    """Selects and sorts rows.
+
+    Parameters
+    ----------
+    slices
+        Reads rows.
+    evaluator
+        Judges them.
+    """
+
+    def __init__(self, slices: SliceReader, evaluator: Evaluator, workers: Workers) -> None:
+        self._slices = slices
+        self._evaluator = evaluator
+        self._workers = workers
+
+    async def rows(self, file: OpenedFile, condition: str | None, sortby: str | None) -> Array:
+        """Return the rows for which `condition` is true (None: all), sorted by a column.
+
+        Raises
+        ------
+        BadExpression, BadRequest
+            The condition or the column makes no sense for this dataset.
+        ResponseTooLarge
+            They have more than `MAX_BYTES` bytes.
+        """
+        array = file.skeleton.array
+        check_table(array, "filter" if condition is not None else "sortby")
+        if sortby is not None:
+            check_column(array, sortby)
+        evaluation = None if condition is None else self._evaluation(file, condition)
+        total = array.shape[0]
+        step = max(1, PIECE // max(1, array.dtype.itemsize))
+        step = max(step - step % max(1, array.chunks[0]), min(step, array.chunks[0]), 1)
+        parts: list[Array] = []
+        nbytes = 0
+        for start in range(0, total, step):
+            part = await self._part(file, evaluation, start, min(total, start + step))
+            if part is None:
+                continue
+            parts.append(part)
+            nbytes += part.nbytes
+            if nbytes > MAX_BYTES:
+                raise ResponseTooLarge(
+                    f"the rows have more than {MAX_BYTES} bytes",
+                    hint="ask for fewer rows, or without sorting",
+                )
+        return await self._workers.run(Lane.CPU, collected, parts, array, sortby)
+
+    def _evaluation(self, file: OpenedFile, condition: str) -> Evaluation:
+        plan = plan_condition(condition, file.skeleton.array)
+        digest = hashlib.blake2b(f"{file.entry.etag}\0{condition}".encode(), digest_size=12).hexdigest()
+        level = file.evaluation.level if isinstance(file, LazyFile) else 0
+        return Evaluation(f"{file.path}\0{digest}", plan, {TABLE: file}, level + 1)
+
+    async def _part(
+        self, file: OpenedFile, evaluation: Evaluation | None, start: int, stop: int
+    ) -> Array | None:
+        if evaluation is None:
+            return await self._slices.array(file, Window((Axis(start, stop),)))
+        mask = await self._evaluator.window(evaluation, Window((Axis(start, stop),)))
+        wanted = await self._workers.run(Lane.CPU, wanted_range, mask)
+        if wanted is None:
+            return None
+        first, end = wanted
+        items = await self._slices.array(file, Window((Axis(start + first, start + end),)))
+        return await self._workers.run(Lane.CPU, chosen_rows, items, mask[first:end])
