@@ -1,0 +1,281 @@
+"""Users, sessions and tokens, from Python, ``cat2cli`` and the operator's programs."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import blosc2
+import numpy as np
+import pytest
+
+from caterva2 import AsyncClient, Client, get_auth_cookie
+from caterva2.cli import admin
+from caterva2.cli.main import main
+from caterva2.client.tokenfile import KeptToken, keep_token, kept_token, token_file
+from caterva2.config.schema import SubscriberConfig
+from caterva2.config.units import Address
+from caterva2.errors import BadCredentials, ConfigError, NotAuthenticated, NotFound, NotPermitted
+from caterva2.roles.subscriber.app import run as run_subscriber
+from tests.support.accounts import PASSWORD, SECRET
+from tests.support.serverthread import RoleThread
+
+ADA, ROOT = "ada@example.org", "root@example.org"
+
+
+class Home(NamedTuple):
+    """A subscriber with two users, its state directory, and the directory behind ``@public``."""
+
+    url: str
+    state: Path
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    (tmp_path / "cwd").mkdir()
+    monkeypatch.chdir(tmp_path / "cwd")
+    state = tmp_path / "state"
+    for argv in ([ADA, PASSWORD], ["-S", ROOT, PASSWORD]):
+        assert admin.adduser(["--statedir", str(state), *argv]) == 0
+    config = SubscriberConfig(
+        http=Address("127.0.0.1", 0), statedir=state, login=True, register=True, auth_secret=SECRET
+    )
+    with RoleThread(run_subscriber, config) as role:
+        yield Home(f"http://{role.address}", state)
+
+
+def cli(home: Home, *args: str) -> int:
+    return main(["--subscriber", home.url, *args])
+
+
+def operate(home: Home, *args: str) -> int:
+    return admin.admin(["--statedir", str(home.state), *args])
+
+
+def type_in(monkeypatch: pytest.MonkeyPatch, *lines: str) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("".join(f"{line}\n" for line in lines)))
+
+
+# Python
+
+
+def test_client_logs_in_with_name_and_password(home: Home) -> None:
+    with Client(home.url, (ADA, PASSWORD)) as client:
+        me = client.me()
+
+    assert (me["email"], me["is_superuser"], me["scopes"]) == (ADA, False, ["read", "write"])
+
+
+def test_wrong_password_is_said_in_words(home: Home) -> None:
+    with pytest.raises(NotAuthenticated, match="does not know this user, or the password is wrong"):
+        Client(home.url, (ADA, "wrong password"))
+
+
+def test_cookie_of_one_client_serves_another(home: Home) -> None:
+    cookie = get_auth_cookie(home.url, {"username": ADA, "password": PASSWORD})
+
+    with Client(home.url, auth_cookie=cookie) as client:
+        assert client.me()["email"] == ADA
+
+
+def test_client_manages_tokens(home: Home) -> None:
+    with Client(home.url, (ADA, PASSWORD)) as client:
+        token = client.create_token("job", "read", days=1)
+        (info,) = client.list_tokens()
+        with Client(home.url, token=token) as other:
+            assert other.me()["scopes"] == ["read"]
+            with pytest.raises(NotPermitted):
+                other.create_token("more", "write")
+            client.revoke_token(info["id"])
+            with pytest.raises(NotAuthenticated):
+                other.get_roots()
+
+
+def test_client_manages_users(home: Home) -> None:
+    with Client(home.url, (ROOT, PASSWORD)) as client:
+        added = client.adduser("new@example.org")
+        Client(home.url, ("new@example.org", added.rpartition(": ")[2])).close()
+        users = [user["email"] for user in client.listusers()]
+        removed = client.deluser("new@example.org")
+
+    assert "User added" in added
+    assert users == [ADA, "new@example.org", ROOT]
+    assert removed == "User deleted: new@example.org"
+
+
+def test_client_changes_a_password(home: Home) -> None:
+    with Client(home.url, (ADA, PASSWORD)) as client:
+        with pytest.raises(BadCredentials):
+            client.change_password("wrong password", "another password")
+        client.change_password(PASSWORD, "another password")
+        with pytest.raises(NotAuthenticated):
+            client.me()
+
+    Client(home.url, (ADA, "another password")).close()
+
+
+def test_async_client_has_the_same(home: Home) -> None:
+    async def work() -> list[object]:
+        async with AsyncClient(home.url, (ADA, PASSWORD)) as client:
+            await client.create_token("x")
+            return [(await client.me())["email"], len(await client.list_tokens())]
+
+    assert asyncio.run(work()) == [ADA, 1]
+
+
+def test_python_blosc2_reads_as_a_user(home: Home) -> None:
+    array = np.arange(100)
+    personal = home.state / "personal" / Client(home.url, (ADA, PASSWORD)).me()["id"]
+    personal.mkdir(parents=True, exist_ok=True)
+    blosc2.asarray(array, urlpath=str(personal / "a.b2nd"))
+
+    with blosc2.c2context(urlbase=f"{home.url}/", username=ADA, password=PASSWORD):
+        np.testing.assert_array_equal(blosc2.C2Array("@personal/a.b2nd")[10:20], array[10:20])
+
+
+# the file of tokens
+
+
+def test_login_keeps_a_token_that_clients_send(home: Home, monkeypatch, capsys) -> None:
+    type_in(monkeypatch, PASSWORD)
+
+    assert cli(home, "login", ADA) == 0
+
+    assert "Logged in as ada@example.org" in capsys.readouterr().out
+    assert stat.S_IMODE(token_file().stat().st_mode) == 0o600
+    assert PASSWORD not in token_file().read_text()
+    with Client(home.url) as client:
+        assert client.me()["email"] == ADA
+    with Client(home.url, token="") as client, pytest.raises(NotAuthenticated):
+        client.me()
+    assert cli(home, "--username", ADA, "listusers") == 0
+
+
+def test_logout_revokes_the_token_and_forgets_it(home: Home, monkeypatch) -> None:
+    type_in(monkeypatch, PASSWORD)
+    cli(home, "login", ADA)
+    token = kept_token(home.url).token
+
+    assert cli(home, "logout") == 0
+
+    assert kept_token(home.url) is None
+    with Client(home.url, token=token) as client, pytest.raises(NotAuthenticated):
+        client.me()
+
+
+def test_file_that_others_may_read_is_not_used(home: Home) -> None:
+    keep_token(home.url, KeptToken("t", ADA, "id")).chmod(0o644)
+
+    with pytest.raises(ConfigError, match="chmod 600"):
+        Client(home.url)
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"http://x": "y"}', '{"http://x": [1, 2, 3]}'])
+def test_broken_file_is_named(home: Home, text: str) -> None:
+    keep_token(home.url, None).write_text(text)
+
+    with pytest.raises(ConfigError, match="tokens"):
+        Client(home.url)
+
+
+def test_token_is_kept_for_one_server_only(home: Home) -> None:
+    keep_token("http://elsewhere:1", KeptToken("t", ADA, "id"))
+
+    assert kept_token(home.url) is None
+
+
+# the commands
+
+
+def test_token_commands(home: Home, capsys) -> None:
+    as_ada = ("--username", ADA, "--password", PASSWORD)
+
+    assert cli(home, *as_ada, "token", "create", "job", "--scope", "read") == 0
+    token = capsys.readouterr().out.strip()
+    assert cli(home, *as_ada, "token", "list", "--json") == 0
+    (info,) = json.loads(capsys.readouterr().out)
+    assert cli(home, *as_ada, "token", "revoke", info["id"]) == 0
+
+    assert info["name"] == "job"
+    with Client(home.url, token=token) as client, pytest.raises(NotAuthenticated):
+        client.me()
+
+
+def test_user_commands(home: Home, capsys) -> None:
+    as_root = ("--username", ROOT, "--password", PASSWORD)
+
+    assert cli(home, *as_root, "adduser", "new@example.org", "new password") == 0
+    assert cli(home, *as_root, "lsu", "new@example.org", "--json") == 0
+    assert cli(home, *as_root, "deluser", "new@example.org") == 0
+    assert cli(home, "--username", ADA, "--password", PASSWORD, "deluser", ROOT) == 1
+
+    said, failed = capsys.readouterr()
+    added, listed, removed = said.splitlines()
+    assert (added, removed) == ("User added: new@example.org", "User deleted: new@example.org")
+    assert [user["email"] for user in json.loads(listed)] == ["new@example.org"]
+    assert "superusers" in failed
+
+
+def test_reset_link_of_the_operator_sets_a_password(home: Home, monkeypatch, capsys) -> None:
+    assert operate(home, "reset-link", ADA) == 0
+    link = capsys.readouterr().out.strip()
+    type_in(monkeypatch, "another password", "another password")
+
+    assert cli(home, "reset-password", link) == 0
+
+    Client(home.url, (ADA, "another password")).close()
+
+
+def test_operator_changes_users_while_the_subscriber_runs(home: Home, capsys) -> None:
+    assert operate(home, "users", "groups", ADA, "staff") == 0
+    assert operate(home, "users", "promote", ADA) == 0
+    with Client(home.url, (ADA, PASSWORD)) as client:
+        me = client.me()
+    assert operate(home, "users", "remove", ADA) == 0
+    capsys.readouterr()
+    assert operate(home, "users", "list") == 0
+
+    assert (me["groups"], me["is_superuser"]) == (["staff"], True)
+    assert capsys.readouterr().out == "root@example.org  superuser\n"
+    with pytest.raises(NotAuthenticated):
+        Client(home.url, (ADA, PASSWORD))
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (["users", "remove", "nobody@example.org"], "there is no user"),
+        (["users", "add", ADA], "already"),
+        (["users", "add", "x"], "expected an e-mail"),
+        (["users", "add", "x@example.org", "short"], "at least 8"),
+        (["revoke", ADA, "none"], "no token"),
+    ],
+)
+def test_operator_is_told_what_can_not_be_done(home: Home, capsys, argv: list[str], said: str) -> None:
+    assert operate(home, *argv) == 1
+
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1
+    assert said in lines[0]
+
+
+def test_adduser_makes_a_password_and_prints_it(home: Home, capsys) -> None:
+    capsys.readouterr()
+
+    assert admin.adduser(["--statedir", str(home.state), "new@example.org"]) == 0
+
+    password = capsys.readouterr().out.strip().removeprefix("Password: ")
+    Client(home.url, ("new@example.org", password)).close()
+
+
+def test_login_at_a_subscriber_without_users_says_so(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    config = SubscriberConfig(http=Address("127.0.0.1", 0), statedir=tmp_path / "state")
+    with RoleThread(run_subscriber, config) as role, pytest.raises(NotFound, match="no users"):
+        Client(f"http://{role.address}", (ADA, PASSWORD))
