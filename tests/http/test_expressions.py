@@ -23,7 +23,9 @@ ARRAYS = {
     "b": RNG.normal(size=(60, 50)).astype("f4"),
     "r": RNG.normal(size=50),
     "i": np.arange(3000, dtype="i4").reshape(60, 50),
-    "dir/t": np.array([(i % 7, i / 3, i % 2 == 0) for i in range(500)], [("p", "<i4"), ("q", "<f8"), ("m", "?")]),
+    "dir/t": np.array(
+        [(i % 7, i / 3, i % 2 == 0) for i in range(500)], [("p", "<i4"), ("q", "<f8"), ("m", "?")]
+    ),
 }  # fmt: skip
 
 
@@ -111,7 +113,8 @@ async def test_whole_result_is_a_frame(ada: Ada) -> None:
 
 @pytest.mark.parametrize(
     ("slice_", "key"),
-    [("0", 0), ("3:9", np.s_[3:9]), (":,4", np.s_[:, 4]), ("1,2", (1, 2)), ("::7,1:40:3", np.s_[::7, 1:40:3]), ("0:0", np.s_[0:0])],
+    [("0", 0), ("3:9", np.s_[3:9]), (":,4", np.s_[:, 4]), ("1,2", (1, 2)),
+     ("::7,1:40:3", np.s_[::7, 1:40:3]), ("0:0", np.s_[0:0])],
 )  # fmt: skip
 async def test_slice_of_an_expression(ada: Ada, slice_: str, key: Any) -> None:
     await ada.make("slice", "a * r - 1")
@@ -325,6 +328,34 @@ async def test_personal_operand_of_somebody_else_does_not_exist(ada: Ada) -> Non
 
     assert answer.status_code == 400
     assert "not there" in answer.json()["detail"]
+
+
+async def test_expression_moves_and_is_copied_as_it_is(ada: Ada) -> None:
+    await ada.make("wander", "a - 1")
+    post = ada.lab.http.post
+
+    copied = await post(
+        "/api/copy/", json={"src": "@personal/wander.b2nd", "dst": "@shared/w1.b2nd"}, headers=ada.headers
+    )
+    moved = await post(
+        "/api/move/", json={"src": "@personal/wander.b2nd", "dst": "@shared/w2.b2nd"}, headers=ada.headers
+    )
+
+    assert (copied.status_code, moved.status_code) == (200, 200)
+    for name in ("w1", "w2"):
+        np.testing.assert_allclose(await ada.fetch(f"@shared/{name}.b2nd"), ARRAYS["a"] - 1)
+        assert (await ada.get(f"/api/info/@shared/{name}.b2nd")).json()["expression"] == "a - 1"
+
+
+async def test_uploaded_definition_is_refused(ada: Ada) -> None:
+    await ada.make("mine", "a - 1")
+    stored = next((ada.lab.home / "sub" / "personal").glob("*/mine.b2nd")).read_bytes()
+
+    answer = await ada.lab.http.post(
+        "/api/upload/@personal/forged.b2nd", files={"file": ("forged.b2nd", stored)}, headers=ada.headers
+    )
+
+    assert answer.status_code == 400
 
 
 # joins

@@ -7,13 +7,12 @@ from collections.abc import AsyncIterator
 from caterva2.compute.answers import Selection
 from caterva2.compute.frames import Buffer
 from caterva2.compute.windows import whole_window
+from caterva2.errors import BadPath
 from caterva2.model.paths import DatasetPath
 from caterva2.model.users import Principal
-from caterva2.roles.subscriber.areas import Areas
-from caterva2.roles.subscriber.library import Library
+from caterva2.roles.subscriber.files import Files
 from caterva2.roles.subscriber.opened import OpenedFile
 from caterva2.roles.subscriber.slices import Answer, SliceReader
-from caterva2.runtime.workers import Lane, Workers
 
 
 class AreaStore:
@@ -21,15 +20,15 @@ class AreaStore:
 
     Parameters
     ----------
+    files
+        Counts quotas, and tells what changes.
     slices
         Computes what is stored as an array.
     """
 
-    def __init__(self, areas: Areas, library: Library, slices: SliceReader, workers: Workers) -> None:
-        self._areas = areas
-        self._library = library
+    def __init__(self, files: Files, slices: SliceReader) -> None:
+        self._files = files
         self._slices = slices
-        self._workers = workers
 
     async def put_bytes(self, principal: Principal, path: DatasetPath, data: bytes) -> None:
         """Store a file.
@@ -50,22 +49,21 @@ class AreaStore:
             It can not be stored there.
         """
         whole = Selection(whole_window(file.skeleton.array.shape))
-        self._areas.writable(principal, path.root)
+        await self._files.area(principal, path.root)
         answer = await self._slices.frame(file, whole)
         await self._put(principal, path, _buffers(answer))
 
     async def _put(self, principal: Principal, path: DatasetPath, data: AsyncIterator[Buffer]) -> None:
-        area = self._areas.writable(principal, path.root)
-        run = self._workers.run
-        staged = await run(Lane.DISK, area.files.stage)
+        incoming = await self._files.begin(principal, path)
+        if incoming.path != path:
+            await self._files.drop(incoming)
+            raise BadPath(f"{path} is a directory")
         try:
             async for part in data:
-                await run(Lane.DISK, staged.write, part)
-            await run(Lane.DISK, area.files.commit, staged, path.relative)
+                await self._files.write(incoming, bytes(part) if isinstance(part, memoryview) else part)
+            await self._files.finish(incoming, verify=False)
         finally:
-            await run(Lane.DISK, staged.close)
-        self._library.forget_below(area.key, path.relative)
-        await self._areas.changed(area, [path.relative])
+            await self._files.drop(incoming)
 
 
 async def _once(data: bytes) -> AsyncIterator[Buffer]:

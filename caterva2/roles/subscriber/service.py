@@ -103,7 +103,7 @@ class Subscriber:
         self.verifier = Verifier()
         self.files = Files(areas, self.library, self.reads, self.verifier, workers)
         self.uploads = Uploads(self.files, areas, workers, SystemClock())
-        self.exprs = Expressions(self.library.lazy, AreaStore(areas, self.library, slices, workers))
+        self.exprs = Expressions(self.library.lazy, AreaStore(self.files, slices))
         self.explain = Explainer(self.library, self.evaluator, workers)
 
     def allow(self, principal: Principal, event: Event) -> bool:
