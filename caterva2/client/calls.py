@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -102,7 +103,7 @@ def call(
     if root is not None:
         target = target.replace("{root}", quote(root, safe="@"))
     if part is not None:
-        target = f"{target.partition('{')[0]}{quote(part, safe='@')}"
+        target = re.sub(r"\{\w+\}", lambda _: quote(part, safe="@"), target)
     if query is not None:
         pairs = wire.to_query(query)
         target = f"{target}?{urlencode(pairs, quote_via=quote)}" if pairs else target
@@ -165,6 +166,31 @@ def fetch(path: PathLike, slice_text: str = "", *, column: str | None = None) ->
     return call(
         _row("fetch"), path=path, query=q.FetchQuery(slice_=slice_text or None, field=column), headers=headers
     )
+
+
+def rows(path: PathLike, query: q.FetchQuery) -> Call[bytes]:
+    """Read rows of a structured array by a condition, or sorted; the query may be long."""
+    return call(_row("fetch"), path=path, body=query, method="POST", headers={"Accept": wire.BINARY})
+
+
+def lazyexpr(body: q.LazyExprBody) -> Call[str]:
+    """Store an expression."""
+    return call(_row("lazyexpr"), body=body)
+
+
+def concat(body: q.JoinBody) -> Call[str]:
+    """Store datasets one behind the other."""
+    return call(_row("concat"), body=body)
+
+
+def stack(body: q.JoinBody) -> Call[str]:
+    """Store datasets along a new axis."""
+    return call(_row("stack"), body=body)
+
+
+def explain(path: PathLike, slice_text: str = "", *, column: str | None = None) -> Call[q.Explanation]:
+    """Ask what a fetch would be and cost."""
+    return call(_row("explain"), path=path, query=q.FetchQuery(slice_=slice_text or None, field=column))
 
 
 def chunk(path: PathLike, nchunk: int) -> Call[bytes]:

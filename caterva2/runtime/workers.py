@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import collections
+import contextlib
 import contextvars
 import enum
 import os
@@ -18,6 +19,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, ParamSpec, TypeVar, cast
 
 from caterva2.errors import Overloaded
+
+AUTH_NICENESS = 10
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -207,6 +210,8 @@ class _LanePool:
         self.pending -= 1
 
     def _work(self, loop: asyncio.AbstractEventLoop, end: asyncio.Future[None]) -> None:
+        if self.lane is Lane.AUTH:
+            _yield_to_others()
         jobs, done, tokens = self.jobs, self.done, self.tokens
         while tokens.get():
             try:
@@ -239,6 +244,13 @@ class _LanePool:
             else:
                 job.future.set_exception(job.value)
             job.value = None
+
+
+def _yield_to_others() -> None:
+    """Let the event loop and the other lanes go before this thread: a storm of logins is no hurry."""
+    with contextlib.suppress(OSError, AttributeError):
+        # On Linux the id of a thread stands for that thread alone.
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), AUTH_NICENESS)
 
 
 def _finish(end: asyncio.Future[None]) -> None:

@@ -46,7 +46,7 @@ def test_fetch_says_what_it_can_read() -> None:
 
 @pytest.mark.parametrize("row", ROUTES, ids=lambda row: f"{row.roles[0]} {row.name}")
 def test_every_row_of_the_table_can_be_called(row: object) -> None:
-    call = calls.call(row, path="foo/a", root="foo")  # type: ignore[arg-type]
+    call = calls.call(row, path="foo/a", root="foo", part="x")  # type: ignore[arg-type]
 
     assert call.target.startswith("/")
     assert "{" not in call.target
