@@ -11,6 +11,8 @@ from caterva2._version import __version__
 if TYPE_CHECKING:
     from caterva2.client.api import (
         Client,
+        append,
+        copy,
         download,
         fetch,
         get,
@@ -19,7 +21,11 @@ if TYPE_CHECKING:
         get_info,
         get_list,
         get_roots,
+        mkdir,
+        move,
+        remove,
         subscribe,
+        upload,
     )
     from caterva2.client.asyncapi import AsyncClient
     from caterva2.client.asynctree import AsyncDataset, AsyncDirectory, AsyncFile
@@ -42,7 +48,11 @@ __all__ = [
     "File",
     "Root",
     "__version__",
+    "append",
+    "concat",
+    "copy",
     "download",
+    "explain",
     "fetch",
     "get",
     "get_auth_cookie",
@@ -50,17 +60,24 @@ __all__ = [
     "get_info",
     "get_list",
     "get_roots",
+    "lazyexpr",
+    "mkdir",
+    "move",
+    "remove",
+    "stack",
     "subscribe",
+    "upload",
 ]
 
 _HOMES = {
     "caterva2.client.api": (
-        "Client", "download", "fetch", "get", "get_auth_cookie", "get_chunk", "get_info", "get_list",
-        "get_roots", "subscribe",
+        "Client", "append", "copy", "download", "fetch", "get", "get_auth_cookie", "get_chunk", "get_info",
+        "get_list", "get_roots", "mkdir", "move", "remove", "subscribe", "upload",
     ),
     "caterva2.client.asyncapi": ("AsyncClient",),
     "caterva2.client.asynctree": ("AsyncDataset", "AsyncDirectory", "AsyncFile"),
     "caterva2.client.events": ("EventStream",),
+    "caterva2.client.lazy": ("concat", "explain", "lazyexpr", "stack"),
     "caterva2.client.session": ("BasicAuth",),
     "caterva2.client.tree": ("Dataset", "Directory", "File", "Root"),
     "caterva2.errors": ("Caterva2Error",),

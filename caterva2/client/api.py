@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Self
 
-from caterva2.client import calls, transfers
+from caterva2.client import calls, lazy, transfers
 from caterva2.client.datachannel import TIMEOUT_S
 from caterva2.client.decode import as_result
 from caterva2.client.reading import as_slice
@@ -14,6 +15,7 @@ from caterva2.client.session import BasicAuth, Session, UserAuth
 from caterva2.client.tree import Dataset, Directory, File, Root, open_path, to_slice
 from caterva2.client.urlbase import DEFAULT_URLBASE
 from caterva2.errors import BadRequest, NotADataset, ResponseTooLarge
+from caterva2.model.requests import FetchQuery
 from caterva2.model.wire import plain
 
 if TYPE_CHECKING:
@@ -32,6 +34,8 @@ __all__ = [
     "Directory",
     "File",
     "Root",
+    "append",
+    "copy",
     "download",
     "fetch",
     "get",
@@ -40,7 +44,11 @@ __all__ = [
     "get_info",
     "get_list",
     "get_roots",
+    "mkdir",
+    "move",
+    "remove",
     "subscribe",
+    "upload",
 ]
 
 
@@ -88,6 +96,13 @@ class Client:
         self._session = Session(
             urlbase, auth=auth or user_auth, auth_cookie=auth_cookie, token=token, timeout_s=timeout
         )
+
+    @classmethod
+    def of(cls, session: Session) -> Self:
+        """Return a client that makes its calls through a session that is open."""
+        client = cls.__new__(cls)
+        client._session = session
+        return client
 
     @property
     def urlbase(self) -> str:
@@ -186,9 +201,156 @@ class Client:
                 pass
         return Directory(path, self._session).download(localpath, progress=progress)
 
+    def upload(
+        self,
+        local_dset: str | os.PathLike[str] | bytes | object,
+        dataset: PathLike,
+        *,
+        if_match: str | None = None,
+        unpack: bool = False,
+        progress: Progress | None = None,
+    ) -> PurePosixPath:
+        """Store a file, a directory with all files, a NumPy or Blosc2 array, or bytes in an area.
+
+        Parameters
+        ----------
+        local_dset
+            Path of a file or directory, an array, or bytes.
+        dataset
+            Where to: ``@personal/new.b2nd``, or a directory that exists.
+        if_match
+            Only if the file there is of this generation (`File.etag`); ``""``: only if there is none.
+        unpack
+            The file is an archive (``.zip``, ``.tar.gz``): store its members in the directory `dataset`.
+        progress
+            Called with the bytes that have arrived, and all bytes.
+
+        Returns
+        -------
+        PurePosixPath
+            Its path at the server.
+
+        Raises
+        ------
+        NotAuthenticated
+            Nobody is logged in.
+        QuotaExceeded
+            There is no room for it.
+        BrokenDataset
+            It is not what its name claims.
+        DatasetChanged
+            Another generation is there than `if_match`.
+        """
+        from caterva2.client import uploads
+
+        path = calls.parse_path(dataset)
+        data = local_dset if isinstance(local_dset, bytes) else None
+        if data is None and not isinstance(local_dset, str | os.PathLike):
+            data = uploads.as_frame(local_dset)
+            if data is None:
+                raise BadRequest(f"expected a path, an array or bytes, found {type(local_dset).__name__}")
+        if data is not None:
+            stored = uploads.upload_data(
+                self._session, data, path, if_match=if_match, unpack=unpack, progress=progress
+            )
+            return PurePosixPath(str(stored))
+        local = Path(local_dset)  # type: ignore[arg-type]
+        if local.is_dir():
+            uploads.upload_tree(self._session, local, path, progress=progress)
+            return PurePosixPath(str(path))
+        stored = uploads.upload_file(
+            self._session, local, path, if_match=if_match, unpack=unpack, progress=progress
+        )
+        return PurePosixPath(str(stored))
+
+    def append(self, dataset: PathLike, data: object) -> tuple[int, ...]:
+        """Append an array (or its frame) to a stored one along axis 0; return the new shape."""
+        from caterva2.client import uploads
+
+        frame = data if isinstance(data, bytes) else uploads.as_frame(data)
+        if frame is None:
+            raise BadRequest(f"expected an array, found {type(data).__name__}")
+        return tuple(self._session.patient(uploads.multipart("append", dataset, frame, "rows.b2nd")))
+
+    def move(self, src: PathLike, dst: PathLike) -> PurePosixPath:
+        """Move a file or directory of an area; return its new path.
+
+        Parameters
+        ----------
+        dst
+            A directory that exists, or a name without suffix: `src` goes below it. Else the new path.
+        """
+        from caterva2.client import uploads
+
+        return PurePosixPath(self._session.patient(uploads.move(src, dst)))
+
+    def copy(self, src: PathLike, dst: PathLike) -> PurePosixPath:
+        """Copy a file or directory, also of a published root, into an area; see `move`."""
+        from caterva2.client import uploads
+
+        return PurePosixPath(self._session.patient(uploads.copy(src, dst)))
+
+    def remove(self, path: PathLike) -> PurePosixPath:
+        """Remove a file or directory of an area; of an area itself only what is in it."""
+        from caterva2.client import uploads
+
+        return PurePosixPath(self._session.patient(uploads.remove(path)))
+
+    def mkdir(self, path: PathLike) -> PurePosixPath:
+        """Make a directory in an area, and those above it."""
+        from caterva2.client import uploads
+
+        return PurePosixPath(self._session.patient(uploads.make_directory(path)))
+
+    def add_notebook(self, path: PathLike) -> PurePosixPath:
+        """Make an empty notebook in an area."""
+        from caterva2.client import uploads
+
+        return PurePosixPath(self._session.patient(uploads.add_notebook(path)))
+
     def get_download_url(self, path: PathLike) -> str:
         """Return the URL under which a whole file can be downloaded."""
         return f"{self._session.urlbase.url}{calls.fetch(path).target}"
+
+    # computed datasets
+
+    def lazyexpr(
+        self,
+        name: str,
+        expression: str,
+        operands: Mapping[str, lazy.Operand] | None = None,
+        *,
+        compute: bool = False,
+    ) -> PurePosixPath:
+        """Make a dataset in ``@personal`` that is computed when it is read; see `caterva2.lazyexpr`."""
+        return lazy.define(self._session, name, expression, operands, compute=compute)
+
+    def concat(self, srcs: Sequence[lazy.Operand], dst: PathLike, axis: int = 0) -> PurePosixPath:
+        """Make a dataset that is others one behind the other along `axis`; nothing is copied."""
+        return lazy.join(self._session, srcs, dst, axis, new=False)
+
+    def stack(self, srcs: Sequence[lazy.Operand], dst: PathLike, axis: int = 0) -> PurePosixPath:
+        """Make a dataset that is others along a new axis; nothing is copied."""
+        return lazy.join(self._session, srcs, dst, axis, new=True)
+
+    def explain(self, path: PathLike, slice_: object = None, *, field: str | None = None) -> dict[str, Any]:
+        """Return what fetching a slice would be and cost; see `caterva2.explain`."""
+        return lazy.explained(self._session, path, slice_, field)
+
+    def filter(
+        self,
+        path: PathLike,
+        condition: str | None = None,
+        *,
+        sortby: str | None = None,
+        field: str | None = None,
+        slice_: object = None,
+    ) -> npt.NDArray[Any]:
+        """Read rows of a structured array; see `Dataset.filter`."""
+        query = FetchQuery(
+            slice_=str(to_slice(slice_)) or None, field=field, filter=condition, sortby=sortby
+        )
+        return self._session.reader.rows(path, query)
 
     # users and tokens
 
@@ -360,6 +522,82 @@ def download(
     """Save a file, or all files of a directory; see `Client.download`."""
     with Client(urlbase, user_auth, auth_cookie=auth_cookie) as client:
         return client.download(dataset, localpath, progress=progress)
+
+
+def upload(
+    local_dset: str | os.PathLike[str] | bytes | object,
+    dataset: PathLike,
+    urlbase: str | None = DEFAULT_URLBASE,
+    auth_cookie: str | None = None,
+    *,
+    user_auth: UserAuth | None = None,
+) -> PurePosixPath:
+    """Store a file, directory, array or bytes in an area; see `Client.upload`."""
+    with Client(urlbase, user_auth, auth_cookie=auth_cookie) as client:
+        return client.upload(local_dset, dataset)
+
+
+def append(
+    dataset: PathLike,
+    data: object,
+    urlbase: str | None = DEFAULT_URLBASE,
+    auth_cookie: str | None = None,
+    *,
+    user_auth: UserAuth | None = None,
+) -> tuple[int, ...]:
+    """Append an array to a stored one along axis 0; return the new shape."""
+    with Client(urlbase, user_auth, auth_cookie=auth_cookie) as client:
+        return client.append(dataset, data)
+
+
+def move(
+    src: PathLike,
+    dst: PathLike,
+    urlbase: str | None = DEFAULT_URLBASE,
+    auth_cookie: str | None = None,
+    *,
+    user_auth: UserAuth | None = None,
+) -> PurePosixPath:
+    """Move a file or directory of an area; see `Client.move`."""
+    with Client(urlbase, user_auth, auth_cookie=auth_cookie) as client:
+        return client.move(src, dst)
+
+
+def copy(
+    src: PathLike,
+    dst: PathLike,
+    urlbase: str | None = DEFAULT_URLBASE,
+    auth_cookie: str | None = None,
+    *,
+    user_auth: UserAuth | None = None,
+) -> PurePosixPath:
+    """Copy a file or directory into an area; see `Client.copy`."""
+    with Client(urlbase, user_auth, auth_cookie=auth_cookie) as client:
+        return client.copy(src, dst)
+
+
+def remove(
+    path: PathLike,
+    urlbase: str | None = DEFAULT_URLBASE,
+    auth_cookie: str | None = None,
+    *,
+    user_auth: UserAuth | None = None,
+) -> PurePosixPath:
+    """Remove a file or directory of an area; see `Client.remove`."""
+    with Client(urlbase, user_auth, auth_cookie=auth_cookie) as client:
+        return client.remove(path)
+
+
+def mkdir(
+    path: PathLike,
+    urlbase: str | None = DEFAULT_URLBASE,
+    auth_cookie: str | None = None,
+    *,
+    user_auth: UserAuth | None = None,
+) -> PurePosixPath:
+    """Make a directory in an area."""
+    with Client(urlbase, user_auth, auth_cookie=auth_cookie) as client:
+        return client.mkdir(path)
 
 
 def get(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Self
 
 from caterva2.client import calls
@@ -136,6 +136,46 @@ class AsyncClient:
     async def listusers(self, username: str | None = None) -> list[dict[str, Any]]:
         """Return the users; see `Client.listusers`."""
         return [plain(user) for user in await self._send(calls.listusers(username))]
+
+    async def upload(
+        self,
+        local_dset: str | os.PathLike[str] | bytes | object,
+        dataset: PathLike,
+        *,
+        if_match: str | None = None,
+        unpack: bool = False,
+        progress: Progress | None = None,
+    ) -> PurePosixPath:
+        """Store a file, directory, array or bytes; `progress` is called in a thread. See `Client.upload`."""
+        client = await self._blocking()
+        return await asyncio.to_thread(
+            client.upload, local_dset, dataset, if_match=if_match, unpack=unpack, progress=progress
+        )
+
+    async def append(self, dataset: PathLike, data: object) -> tuple[int, ...]:
+        """Append an array to a stored one along axis 0; return the new shape."""
+        client = await self._blocking()
+        return await asyncio.to_thread(client.append, dataset, data)
+
+    async def move(self, src: PathLike, dst: PathLike) -> PurePosixPath:
+        """Move a file or directory of an area; see `Client.move`."""
+        client = await self._blocking()
+        return await asyncio.to_thread(client.move, src, dst)
+
+    async def copy(self, src: PathLike, dst: PathLike) -> PurePosixPath:
+        """Copy a file or directory into an area; see `Client.copy`."""
+        client = await self._blocking()
+        return await asyncio.to_thread(client.copy, src, dst)
+
+    async def remove(self, path: PathLike) -> PurePosixPath:
+        """Remove a file or directory of an area; see `Client.remove`."""
+        client = await self._blocking()
+        return await asyncio.to_thread(client.remove, path)
+
+    async def mkdir(self, path: PathLike) -> PurePosixPath:
+        """Make a directory in an area."""
+        client = await self._blocking()
+        return await asyncio.to_thread(client.mkdir, path)
 
     async def close(self) -> None:
         """Close all connections."""

@@ -95,6 +95,7 @@ class Session:
         self.urlbase = urlbase if isinstance(urlbase, Urlbase) else Urlbase.parse(urlbase)
         self.timeout_s = timeout_s
         self._connection: Connection | None = None
+        self._patient: Connection | None = None
         self._channel: Channel | None = None
         self._headers: dict[str, str] = {}
         credentials = read_auth(auth)
@@ -112,6 +113,15 @@ class Session:
 
             self._connection = Connection(self.urlbase, headers=self._headers, timeout_s=self.timeout_s)
         return self._connection.send(call)
+
+    def patient(self, call: Call[T]) -> T:
+        """Send a call that changes something, and wait longer for its end than for other answers."""
+        if self._patient is None:
+            from caterva2.client.connection import Connection
+            from caterva2.client.uploads import PATIENCE_S
+
+            self._patient = Connection(self.urlbase, headers=self._headers, timeout_s=PATIENCE_S)
+        return self._patient.send(call)
 
     @property
     def channel(self) -> Channel:
@@ -139,6 +149,8 @@ class Session:
         """Close all connections."""
         if self._connection is not None:
             self._connection.close()
+        if self._patient is not None:
+            self._patient.close()
         if self._channel is not None:
             self._channel.close()
 

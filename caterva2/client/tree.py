@@ -12,8 +12,9 @@ from caterva2.client import calls, transfers
 from caterva2.client.decode import as_result
 from caterva2.client.display import array_text, dataset_html, one_line
 from caterva2.client.session import Session, UserAuth
-from caterva2.errors import BadSlice, DatasetChanged, NotADataset, NotFound
+from caterva2.errors import BadRequest, BadSlice, DatasetChanged, NotADataset, NotFound
 from caterva2.model.paths import DatasetPath
+from caterva2.model.requests import FetchQuery
 from caterva2.model.slicing import NDSlice
 
 if TYPE_CHECKING:
@@ -277,6 +278,24 @@ class File(Described):
         target = transfers.local_target(self._path, localpath)
         return transfers.download_file(self._session.channel, self._path, target, progress=progress)
 
+    def move(self, dst: str | PurePosixPath) -> PurePosixPath:
+        """Move it inside the areas; return its new path. This object stands for the old one."""
+        from caterva2.client import uploads
+
+        return PurePosixPath(self._session.patient(uploads.move(self._path, dst)))
+
+    def copy(self, dst: str | PurePosixPath) -> PurePosixPath:
+        """Copy it into an area; return the path of the copy."""
+        from caterva2.client import uploads
+
+        return PurePosixPath(self._session.patient(uploads.copy(self._path, dst)))
+
+    def remove(self) -> PurePosixPath:
+        """Remove it; return its path."""
+        from caterva2.client import uploads
+
+        return PurePosixPath(self._session.patient(uploads.remove(self._path)))
+
     def __len__(self) -> int:
         shape = self.description.shape
         if not shape:
@@ -325,6 +344,55 @@ class Dataset(File, ArrayAttributes):
             return self._read(NDSlice(), key)
         return self._read(NDSlice.from_key(key), None)
 
+    def filter(
+        self,
+        condition: str | None = None,
+        *,
+        sortby: str | None = None,
+        field: str | None = None,
+        slice_: object = None,
+    ) -> npt.NDArray[Any]:
+        """Read rows of a structured array; the server selects and sorts them.
+
+        Parameters
+        ----------
+        condition
+            Expression over the columns, such as ``"(a > 3) & (b < 0.5)"``; None for all rows.
+        sortby
+            Column by which the rows are sorted.
+        field
+            Only this column.
+        slice_
+            Only these of the selected rows; as for `fetch`.
+
+        Raises
+        ------
+        BadExpression
+            The condition is not in the grammar, or not true or false for each row.
+        """
+        query = FetchQuery(
+            slice_=str(to_slice(slice_)) or None, field=field, filter=condition, sortby=sortby
+        )
+        return self._session.reader.rows(self._path, query)
+
+    def explain(self, slice_: object = None, *, field: str | None = None) -> dict[str, Any]:
+        """Return what fetching a slice would be and cost; see `caterva2.explain`."""
+        from caterva2.client import lazy
+
+        return lazy.explained(self._session, self._path, slice_, field)
+
+    @property
+    def expression(self) -> str | None:
+        """How it is computed; None for stored data."""
+        found = self.meta.get("expression")
+        return found if isinstance(found, str) else None
+
+    @property
+    def operands(self) -> dict[str, str]:
+        """Paths of what it is computed from, by name."""
+        found = self.meta.get("operands")
+        return dict(found) if isinstance(found, Mapping) else {}
+
     def preview(self, slice_: object = None) -> str:
         """Return what NumPy prints for a slice; of a large one only the corners are read.
 
@@ -335,6 +403,17 @@ class Dataset(File, ArrayAttributes):
         """
         described = self.description
         return array_text(self._session.reader, described, to_slice(slice_).bind(described.shape))
+
+    def append(self, data: object) -> tuple[int, ...]:
+        """Append an array along axis 0; return the new shape. This object takes note of it."""
+        from caterva2.client import uploads
+
+        frame = data if isinstance(data, bytes) else uploads.as_frame(data)
+        if frame is None:
+            raise BadRequest(f"expected an array, found {type(data).__name__}")
+        shape = tuple(self._session.patient(uploads.multipart("append", self._path, frame, "rows.b2nd")))
+        self.refresh()
+        return shape
 
     def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> npt.NDArray[Any]:
         import numpy as np
@@ -448,6 +527,57 @@ class Directory:
         return transfers.download_tree(
             self._session.channel, self._path, self.file_list, target, progress=progress
         )
+
+    def move(self, dst: str | PurePosixPath) -> PurePosixPath:
+        """Move it inside the areas; return its new path. This object stands for the old one."""
+        from caterva2.client import uploads
+
+        return PurePosixPath(self._session.patient(uploads.move(self._path, dst)))
+
+    def copy(self, dst: str | PurePosixPath) -> PurePosixPath:
+        """Copy it into an area; return the path of the copy."""
+        from caterva2.client import uploads
+
+        return PurePosixPath(self._session.patient(uploads.copy(self._path, dst)))
+
+    def remove(self) -> PurePosixPath:
+        """Remove it; return its path."""
+        from caterva2.client import uploads
+
+        return PurePosixPath(self._session.patient(uploads.remove(self._path)))
+
+    def upload(
+        self,
+        local_dset: str | os.PathLike[str] | bytes | object,
+        remotepath: str | PurePosixPath | None = None,
+        *,
+        progress: Progress | None = None,
+    ) -> File | Directory:
+        """Store a file, a directory, an array or bytes below this; return what it has become.
+
+        Parameters
+        ----------
+        remotepath
+            Path below this; None for the name of the local file.
+        """
+        from caterva2.client.api import Client
+
+        name = remotepath
+        if name is None:
+            if not isinstance(local_dset, str | os.PathLike):
+                raise BadRequest("an array has no name: say the path to store it at")
+            name = Path(local_dset).name
+        client = Client.of(self._session)
+        return open_path(
+            self._session,
+            calls.parse_path(str(client.upload(local_dset, self._path / str(name), progress=progress))),
+        )
+
+    def mkdir(self, name: str) -> PurePosixPath:
+        """Make a directory below this."""
+        from caterva2.client import uploads
+
+        return PurePosixPath(self._session.patient(uploads.make_directory(self._path / name)))
 
     def targets(self, localpath: str | os.PathLike[str]) -> Iterator[tuple[File, Path]]:
         """Yield the files below, and where each belongs if this is saved as `localpath`."""

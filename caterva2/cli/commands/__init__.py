@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from caterva2.cli.commands import (
     adduser,
+    append,
+    copy,
     deluser,
     download,
     events,
@@ -12,17 +14,34 @@ from caterva2.cli.commands import (
     login,
     logout,
     ls,
+    mkdir,
+    move,
     passwords,
+    remove,
     roots,
     show,
     subscribe,
     token,
     tree,
+    upload,
     url,
 )
 from caterva2.cli.commands.base import Command, Context
 
 USERS: tuple[Command, ...] = (login, logout, token, passwords, adduser, deluser, listusers)
-COMMANDS: tuple[Command, ...] = (*USERS, roots, subscribe, ls, tree, info, show, url, download, events)
+AREAS: tuple[Command, ...] = (upload, copy, move, remove, mkdir, append)
+COMMANDS: tuple[Command, ...] = (
+    *USERS,
+    roots,
+    subscribe,
+    ls,
+    tree,
+    info,
+    show,
+    url,
+    download,
+    *AREAS,
+    events,
+)
 
 __all__ = ["COMMANDS", "Command", "Context"]

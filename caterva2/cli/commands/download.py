@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from caterva2.client.tree import Directory, File
 
 NAME = "download"
-ALIASES = ()
+ALIASES = ("get",)
 HELP = "Save a file, or all files of a root or directory. Interrupted downloads go on where they ended."
 
 

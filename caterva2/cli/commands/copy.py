@@ -1,0 +1,30 @@
+"""``cat2cli copy``: copy a file or directory."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from caterva2.cli.commands.base import add_path
+
+if TYPE_CHECKING:
+    from caterva2.cli.commands.base import Context
+
+NAME = "copy"
+ALIASES = ("cp",)
+HELP = "Copy a file or directory, also of a published root, into an area."
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare from where, and where to."""
+    add_path(parser, "a file or directory")
+    parser.add_argument(
+        "dst", metavar="DST", help="the new path; an existing directory or a name without suffix takes PATH"
+    )
+
+
+def run(context: Context) -> None:
+    """Do it."""
+    path = context.args.path.rstrip("/")
+    new = context.client.copy(path, context.args.dst.rstrip("/"))
+    context.output.both(f"Dataset {path} copied to {new}", str(new))
