@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from caterva2.client.asyncapi import AsyncClient
     from caterva2.client.asynctree import AsyncDataset, AsyncDirectory, AsyncFile
     from caterva2.client.events import EventStream
+    from caterva2.client.lazy import concat, explain, lazyexpr, stack
     from caterva2.client.session import BasicAuth
     from caterva2.client.tree import Dataset, Directory, File, Root
     from caterva2.errors import Caterva2Error

@@ -347,9 +347,7 @@ class Client:
         slice_: object = None,
     ) -> npt.NDArray[Any]:
         """Read rows of a structured array; see `Dataset.filter`."""
-        query = FetchQuery(
-            slice_=str(to_slice(slice_)) or None, field=field, filter=condition, sortby=sortby
-        )
+        query = FetchQuery(slice_=str(to_slice(slice_)) or None, field=field, filter=condition, sortby=sortby)
         return self._session.reader.rows(path, query)
 
     # users and tokens

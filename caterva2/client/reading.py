@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from caterva2.client.datachannel import Answer, Channel
     from caterva2.client.decode import Data
     from caterva2.client.description import Description
+    from caterva2.model.requests import FetchQuery
 
 MAX_PIECE_BYTES = 512 << 20
 """A slice with more bytes is read in pieces of at most so many, unless a chunk is larger."""
@@ -83,6 +84,15 @@ class Reader:
             if None not in {found, generation} and found != generation:
                 raise DatasetChanged(f"{path} changed while it was read")
             return decode.data_from_answer(answer, wanted, self._workspace), found
+
+    def rows(self, path: PathLike, query: FetchQuery) -> npt.NDArray[Any]:
+        """Read rows of a structured array by a condition, or sorted, as an array in memory."""
+        call = calls.rows(path, query)
+        with self._channel.request(call.method, call.target, headers=call.headers, body=call.body) as answer:
+            _check(answer)
+            holder = decode.holder_from_answer(answer)
+        found: npt.NDArray[Any] = holder[()]
+        return found
 
     def holder(
         self, path: PathLike, wanted: NDSlice, *, column: str | None = None

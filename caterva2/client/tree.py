@@ -370,9 +370,7 @@ class Dataset(File, ArrayAttributes):
         BadExpression
             The condition is not in the grammar, or not true or false for each row.
         """
-        query = FetchQuery(
-            slice_=str(to_slice(slice_)) or None, field=field, filter=condition, sortby=sortby
-        )
+        query = FetchQuery(slice_=str(to_slice(slice_)) or None, field=field, filter=condition, sortby=sortby)
         return self._session.reader.rows(self._path, query)
 
     def explain(self, slice_: object = None, *, field: str | None = None) -> dict[str, Any]:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from caterva2.cli.commands import (
     adduser,
     append,
+    concat,
     copy,
     deluser,
     download,
     events,
+    explain,
+    expr,
     info,
     listusers,
     login,
@@ -20,6 +23,7 @@ from caterva2.cli.commands import (
     remove,
     roots,
     show,
+    stack,
     subscribe,
     token,
     tree,
@@ -30,6 +34,7 @@ from caterva2.cli.commands.base import Command, Context
 
 USERS: tuple[Command, ...] = (login, logout, token, passwords, adduser, deluser, listusers)
 AREAS: tuple[Command, ...] = (upload, copy, move, remove, mkdir, append)
+LAZY: tuple[Command, ...] = (expr, concat, stack, explain)
 COMMANDS: tuple[Command, ...] = (
     *USERS,
     roots,
@@ -41,6 +46,7 @@ COMMANDS: tuple[Command, ...] = (
     url,
     download,
     *AREAS,
+    *LAZY,
     events,
 )
 

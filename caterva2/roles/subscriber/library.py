@@ -218,7 +218,7 @@ class Library:
                 "error": exc.message,
                 "expr": info.lazy.expression,
                 "missing_ops": missing,
-                "kind": "lazy",
+                "kind": "broken",
             }, None
         except ServiceError:  # a publisher that is away: what was known when this was defined
             return public_info(entry, str(path)), entry.etag
