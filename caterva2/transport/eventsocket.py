@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from tornado.iostream import StreamClosedError
 from tornado.websocket import WebSocketClosedError, WebSocketHandler
 
-from caterva2.errors import BadRequest, NotPermitted
+from caterva2.errors import BadRequest, NotAuthenticated, NotPermitted
 from caterva2.model import wire
 from caterva2.model.events import public_envelope
 from caterva2.model.requests import EventsQuery
@@ -29,7 +29,7 @@ PING_S = 20.0
 """Seconds between pings; a peer that answers none within as long is dead."""
 MAX_INCOMING = 4096
 """Bytes of a message from a client; nothing is expected but control frames."""
-GOING_AWAY = 1001
+GOING_AWAY, POLICY_VIOLATION = 1001, 1008
 
 
 class EventSource(Protocol):
@@ -119,12 +119,14 @@ class EventSocket(BaseHandler[EventSource], WebSocketHandler):
             self._protocol._abort()
 
     async def _send(self, subscription: Subscription) -> None:
-        principal, allow = self.principal, self.service.allow
+        allow = self.service.allow
         try:
             async for envelope in subscription:
-                if allow(principal, envelope.event):
+                if allow(await self.look_again(), envelope.event):
                     await self.write_message(wire.to_json(public_envelope(envelope)))
             self.close(GOING_AWAY, "server stops")
+        except NotAuthenticated:
+            self.close(POLICY_VIOLATION, "the session has ended")
         except (WebSocketClosedError, StreamClosedError):
             logger.debug("event socket is closed")
         except Exception:

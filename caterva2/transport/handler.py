@@ -81,6 +81,7 @@ class BaseHandler(AnsweringHandler, Generic[S]):
         self._counted = False
         self._gone = False
         self._principal = ANONYMOUS
+        self._credentials: Credentials | None = None
 
     # What a request brings
 
@@ -135,6 +136,23 @@ class BaseHandler(AnsweringHandler, Generic[S]):
         if not credentials.is_token:
             refuse_foreign_page(route, self.request)
         self._principal = principal
+        self._credentials = credentials
+
+    async def look_again(self) -> Principal:
+        """Return who asks, for a request that goes on for long: his rights may have changed.
+
+        Raises
+        ------
+        NotAuthenticated
+            His session or token has ended.
+        """
+        authenticator = self.endpoint.context.authenticator
+        if authenticator is None or self._credentials is None or self._principal.is_anonymous:
+            return self._principal
+        found = authenticator.known(self._credentials) or await authenticator.look_up(self._credentials)
+        if found.is_anonymous:
+            raise NotAuthenticated("the session has ended")
+        return found
 
     def query(self, type_: type[T]) -> T:
         """Decode the query parameters; a known one that is blank counts as not given.

@@ -133,6 +133,25 @@ async def test_events_of_a_hidden_root_are_not_told(people: People) -> None:
     async with asyncio.timeout(20):
         while "users" not in roots:
             roots.append(json.loads(await socket.read_message())["event"]["root"])
-    socket.close()
+        socket.close()
+        while await socket.read_message() is not None:
+            pass
 
     assert "ada" not in roots
+
+
+async def test_event_stream_ends_with_its_session(people: People) -> None:
+    cluster = people.cluster
+    accounts = cluster.subscriber.service.subscriber.accounts
+    await accounts.add_user("dave@example.org", PASSWORD, superuser=False)
+    cookie = await accounts.log_in("dave@example.org", PASSWORD, "127.0.0.1")
+    url = f"ws{cluster.subscriber.url.removeprefix('http')}/api/events"
+    socket = await websocket_connect(HTTPRequest(url, headers={"Cookie": f"c2subauth={cookie}"}))
+
+    await accounts.log_out(cookie)
+    async with cluster.changed("users/later.b2nd"):
+        cluster.add_array("users/later.b2nd", np.arange(3))
+
+    async with asyncio.timeout(20):
+        assert await socket.read_message() is None
+    assert socket.close_code == 1008
