@@ -154,4 +154,6 @@ async def test_event_stream_ends_with_its_session(people: People) -> None:
 
     async with asyncio.timeout(20):
         assert await socket.read_message() is None
-    assert socket.close_code == 1008
+    code = socket.close_code
+    socket.close()
+    assert code == 1008
