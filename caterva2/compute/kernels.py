@@ -6,6 +6,7 @@ called; there is no text here that could be more.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -20,7 +21,9 @@ Array = npt.NDArray[Any]
 TILE_ITEMS = 64 << 10
 """Kernels are evaluated in tiles of about so many items, so that what is between stays in the cache."""
 
+# The operator squares where np.power multiplies; what it does is what people mean by "NumPy's rules".
 _SPECIAL: dict[str, Callable[..., Any]] = {
+    "power": operator.pow,
     "where": np.where, "clip": np.clip, "real": np.real, "imag": np.imag, "round": np.round,
 }  # fmt: skip
 CALLS: dict[str, Callable[..., Any]] = {

@@ -1,0 +1,175 @@
+"""Legal expressions, made at random, give what NumPy gives: shape, dtype and items, whole and by slice."""
+
+from __future__ import annotations
+
+import contextlib
+import warnings
+from typing import Any
+
+import numpy as np
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from caterva2.compute.expressions import parse
+from caterva2.compute.frames import ArrayMeta
+from caterva2.compute.kernels import evaluate_into, finish, merge, partial
+from caterva2.compute.lowering import Plan, lower, source_shape, source_window
+from caterva2.compute.windows import inner_window, reduced_nothing, reduction_pieces, whole_window
+from caterva2.errors import BadExpression
+from caterva2.model.slicing import Axis, NDSlice, Window
+
+RNG = np.random.default_rng(11)
+DATA: dict[str, Any] = {
+    "a": RNG.normal(size=(7, 5)),
+    "b": RNG.normal(size=(7, 5)).astype("f4"),
+    "i": RNG.integers(-5, 9, size=(7, 5), dtype="i4"),
+    "u": RNG.integers(0, 200, size=(7, 5), dtype="u1"),
+    "m": RNG.random((7, 5)) > 0.5,
+    "r": RNG.normal(size=5),
+    "c": RNG.integers(1, 9, size=(7, 1)),
+    "s": np.float32(1.5)[...],
+}
+METAS = {
+    name: ArrayMeta(x.shape, tuple(min(n, 3) for n in x.shape), tuple(min(n, 2) for n in x.shape), x.dtype)
+    for name, x in DATA.items()
+}
+NUMPY: dict[str, Any] = {
+    **{name: getattr(np, name) for name in dir(np) if not name.startswith("_")},
+    "astype": lambda x, dtype: np.asarray(x).astype(dtype),
+}
+
+
+def window_of(plan: Plan, number: int, window: Window) -> Any:
+    """Evaluate a window of a stage by the pieces of the subscriber, without its processes."""
+    stage = plan.stages[number]
+    if window.size == 0:
+        return np.empty(window.full_shape, stage.array.dtype)
+    if stage.reduction is None:
+        return kernel(plan, number, window)
+    inner = inner_window(stage, window)
+    if inner.size == 0:
+        return reduced_nothing(stage, window)
+    total = None
+    for piece in reduction_pieces(stage, inner, [2] * len(stage.inner), 64):
+        part = partial(stage.reduction.function, kernel(plan, number, piece), stage.reduction.axes)
+        total = part if total is None else merge(stage.reduction.function, total, part)
+    return finish(stage.reduction.function, total, stage.array.dtype, stage.reduction.ddof).reshape(
+        window.full_shape
+    )
+
+
+def kernel(plan: Plan, number: int, window: Window) -> Any:
+    stage = plan.stages[number]
+    leaves = []
+    for source in stage.sources:
+        needed = source_window(source, window)
+        if isinstance(source.origin, int):
+            kept = Window(tuple(Axis(a.start, a.stop, a.step) for a in needed.axes))
+            items = window_of(plan, source.origin, kept)
+        else:
+            items = DATA[source.origin][tuple(slice(a.start, a.stop, a.step) for a in needed.axes)]
+        leaves.append(np.asarray(items).reshape(source_shape(source, needed)))
+    out = np.empty(window.full_shape, stage.inner_dtype)
+    if out.size:
+        evaluate_into(out, stage.kernel, leaves)
+    return out
+
+
+UNARY = ["sin", "cos", "exp", "abs", "sqrt", "floor", "ceil", "sign", "isnan", "tanh", "square", "log1p"]
+BINARY = ["minimum", "maximum", "arctan2", "hypot", "copysign"]
+INFIX = ["+", "-", "*", "/", "//", "%", "<", ">=", "==", "!=", "&", "|", "^"]
+REDUCTIONS = ["sum", "mean", "min", "max", "any", "all", "std", "var", "prod"]
+
+operands = st.sampled_from(sorted(DATA))
+literals = st.one_of(
+    st.integers(0, 9).map(str), st.sampled_from(["0.5", "2.25", "1e3", "True"])
+)  # fmt: skip
+
+
+def deeper(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    return st.one_of(
+        st.builds("({} {} {})".format, inner, st.sampled_from(INFIX), inner),
+        st.builds("({} {} {})".format, inner, st.sampled_from(INFIX), literals),
+        st.builds("({} {} {})".format, literals, st.sampled_from(INFIX), inner),
+        st.builds("{}({})".format, st.sampled_from(UNARY), inner),
+        st.builds("{}({}, {})".format, st.sampled_from(BINARY), inner, inner),
+        st.builds("where({} > 0, {}, {})".format, inner, inner, inner),
+        st.builds("(-{})".format, inner),
+        st.builds("sin({})**2".format, inner),
+        st.builds("astype({}, '{}')".format, inner, st.sampled_from(["float32", "float64", "bool"])),
+        st.builds("{}({})".format, st.sampled_from(REDUCTIONS), inner),
+        st.builds("{}({}, axis=0, keepdims=True)".format, st.sampled_from(REDUCTIONS), inner),
+        st.builds("{}({}, axis=-1)".format, st.sampled_from(REDUCTIONS), inner),
+        st.builds("({})[{}]".format, inner, st.sampled_from(["0", "1:4", "..., 0", "::2", "-1:", "0:0"])),
+    )
+
+
+expressions = st.recursive(operands, deeper, max_leaves=6)
+
+
+def oracle(text: str) -> Any:
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return np.asarray(eval(text, {"__builtins__": {}}, {**NUMPY, **DATA}))
+
+
+def assert_alike(found: Any, wanted: Any) -> None:
+    assert found.shape == wanted.shape
+    if wanted.dtype.kind in "fc":
+        loose = wanted.dtype.itemsize <= 4
+        np.testing.assert_allclose(found, wanted, rtol=2e-3 if loose else 1e-7, atol=1e-3 if loose else 1e-7)
+
+
+@settings(max_examples=300, deadline=None)
+@given(expressions)
+def test_random_expression_is_that_of_numpy(text: str) -> None:
+    try:
+        wanted = oracle(text)
+        known = True
+    except (TypeError, ValueError, IndexError):
+        known = False
+    try:
+        plan = lower(parse(text), METAS)
+    except BadExpression:
+        assert not known or not _is_plain(text)
+        return
+    assume(known)
+
+    found = window_of(plan, len(plan.stages) - 1, whole_window(plan.array.shape))
+
+    assert plan.array.dtype == wanted.dtype
+    assert plan.array.shape == wanted.shape
+    assert_alike(found, wanted)
+
+
+@settings(max_examples=150, deadline=None)
+@given(expressions, st.sampled_from(["0", "1:3", ":,1", "::2,::2", "-1", "1:1", "..., -1"]))
+def test_slice_of_a_random_expression_is_that_of_numpy(text: str, slice_: str) -> None:
+    asked = NDSlice.parse(slice_, allow_ellipsis=True)
+    try:
+        wanted = oracle(text)[asked.items]
+        plan = lower(parse(text), METAS)
+    except (TypeError, ValueError, IndexError):
+        return
+    window = asked.bind(plan.array.shape)
+
+    kept = Window(tuple(Axis(a.start, a.stop, a.step) for a in window.axes))
+    found = window_of(plan, len(plan.stages) - 1, kept).reshape(window.shape)
+
+    assert_alike(found, np.asarray(wanted))
+
+
+def _is_plain(text: str) -> bool:
+    """Whether a text is made of operands, functions and operators on them only: never refused by us."""
+    return (
+        not {"[", "**", "axis"} & {word for word in ("[", "**", "axis") if word in text}
+        and not any(ch in text for ch in "&|^%/")
+        and "(-" not in text
+    )
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.text(alphabet=st.characters(max_codepoint=0x2FF), max_size=80))
+def test_any_text_is_parsed_or_refused(text: str) -> None:
+    with contextlib.suppress(BadExpression):
+        parse(text)
