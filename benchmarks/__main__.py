@@ -15,6 +15,7 @@ from benchmarks import (
     bench_bulk,
     bench_busy,
     bench_cold,
+    bench_expressions,
     bench_foundation,
     bench_many,
     bench_small,
@@ -33,6 +34,7 @@ BENCHES: dict[str, Callable[[Settings], None]] = {
     "memory": bench_busy.run_memory,
     "cold": bench_cold.run,
     "many": bench_many.run,
+    "expressions": bench_expressions.run,
     "foundation": bench_foundation.run,
 }
 
