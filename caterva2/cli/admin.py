@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from caterva2._version import __version__
 from caterva2.cli.output import Output
 from caterva2.config.load import SECRET_VARIABLE, load_subscriber
-from caterva2.errors import Caterva2Error, ConfigError
+from caterva2.errors import BrokenDataset, Caterva2Error, ConfigError
 from caterva2.model.wire import plain
 
 if TYPE_CHECKING:
@@ -66,6 +66,7 @@ def admin_parser() -> argparse.ArgumentParser:
     _user(sub)
     sub.add_argument("id", metavar="ID", help="id of the token, see tokens")
     command("quota", _quota, "Print how much room the areas take.")
+    command("fsck", _fsck, "Look for broken files and personal areas of nobody; change nothing.")
     return parser
 
 
@@ -207,6 +208,19 @@ def _quota(admin: Admin, args: argparse.Namespace, output: Output) -> None:
     for name, size in usage.items():
         output.line(f"{size:>16,}  {name}")
     output.line(f"{total:>16,}  of {'no limit' if limit is None else f'{limit:,}'}")
+
+
+def _fsck(admin: Admin, args: argparse.Namespace, output: Output) -> None:
+    problems = admin.fsck()
+    if args.json:
+        output.document(problems)
+    else:
+        for problem in problems:
+            output.line(problem)
+    if problems:
+        raise BrokenDataset(f"{len(problems)} problems were found")
+    if not args.json:
+        output.line("no problems were found")
 
 
 def _fail(prog: str, message: str, status: int) -> int:

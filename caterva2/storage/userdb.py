@@ -288,6 +288,12 @@ class UserDb:
             ).fetchone()
         return None if row is None else self.by_id(row[0])
 
+    def problems(self) -> list[str]:
+        """Return what SQLite finds wrong with the file; nothing if it is sound."""
+        with self._using() as db:
+            rows = db.execute("PRAGMA integrity_check").fetchall()
+        return [f"{self._path.name}: {text}" for (text,) in rows if text != "ok"]
+
     # inside
 
     def _one(self, column: str, value: str) -> StoredUser | None:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
 
 from caterva2.compute.passwords import check_password, hash_password, make_password
 from caterva2.config.schema import SubscriberConfig
-from caterva2.errors import BadRequest, NotFound
+from caterva2.errors import BadRequest, Caterva2Error, NotFound
+from caterva2.model.datasets import BrokenInfo
 from caterva2.model.users import TokenInfo, UserInfo
 from caterva2.roles.subscriber.accounts import make_reset_link, normalise_email, token_info
+from caterva2.storage.directory import DirectorySource
 from caterva2.storage.userdb import StoredUser, UserDb
 
 RESET_S = 24 * 3600
@@ -109,6 +113,35 @@ class Admin:
         for user in self._db.users():
             found[f"@personal of {user.email}"] = _size(state / "personal" / user.id)
         return found
+
+    def fsck(self) -> list[str]:
+        """Return what is wrong: the database, personal areas of nobody, files that can not be read.
+
+        Nothing is changed. Frames are read as far as describing them needs; their chunks are not decoded.
+        """
+        state = self._config.statedir
+        problems = self._db.problems()
+        ids = {user.id for user in self._db.users()}
+        personal = state / "personal"
+        owners = sorted(entry.name for entry in personal.iterdir()) if personal.is_dir() else []
+        problems += [f"personal/{name}: there is no such user" for name in owners if name not in ids]
+        for name in ("public", "shared", *(f"personal/{owner}" for owner in owners)):
+            if (state / name).is_dir():
+                problems += [f"{name}/{problem}" for problem in _broken_files(state / name)]
+        return problems
+
+
+def _broken_files(directory: Path) -> Iterator[str]:
+    with tempfile.TemporaryDirectory() as made:
+        source = DirectorySource(directory, Path(made), lazy=True)
+        for found in source.scan():
+            try:
+                info = source.describe(found.path).info
+            except Caterva2Error as exc:
+                yield f"{found.path}: {exc.message}"
+                continue
+            if isinstance(info, BrokenInfo):
+                yield f"{found.path}: {info.reason}"
 
 
 def _size(directory: Path) -> int:

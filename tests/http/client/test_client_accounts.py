@@ -265,6 +265,28 @@ def test_operator_is_told_what_can_not_be_done(home: Home, capsys, argv: list[st
     assert said in lines[0]
 
 
+def test_fsck_names_what_is_wrong(home: Home, capsys) -> None:
+    assert operate(home, "fsck") == 0
+    (home.state / "public" / "bad.b2nd").write_bytes(b"no frame")
+    (home.state / "personal" / "nobody").mkdir(parents=True)
+    capsys.readouterr()
+
+    assert operate(home, "fsck") == 1
+
+    said = capsys.readouterr().out.splitlines()
+    assert [line.partition(":")[0] for line in said] == ["personal/nobody", "public/bad.b2nd"]
+
+
+def test_quota_tells_the_room_that_areas_take(home: Home, capsys) -> None:
+    (home.state / "public" / "x").write_bytes(bytes(1000))
+    capsys.readouterr()
+
+    assert operate(home, "--json", "quota") == 0
+
+    usage = json.loads(capsys.readouterr().out)
+    assert (usage["areas"]["@public"], usage["total"], usage["quota"]) == (1000, 1000, None)
+
+
 def test_adduser_makes_a_password_and_prints_it(home: Home, capsys) -> None:
     capsys.readouterr()
 
