@@ -157,3 +157,30 @@ async def test_event_stream_ends_with_its_session(people: People) -> None:
     code = socket.close_code
     socket.close()
     assert code == 1008
+
+
+@pytest.mark.parametrize("who", ["bob", "carol"])
+async def test_expression_over_a_hidden_root_is_one_over_a_missing_one(people: People, who: str) -> None:
+    def body(root: str) -> dict[str, Any]:
+        return {"name": "x", "expression": "a + 1", "operands": {"a": f"{root}/x.b2nd"}}
+
+    post, headers = people.cluster.http.post, people.headers[who]
+    hidden = await post("/api/lazyexpr/", json=body("ada"), headers=headers)
+    missing = await post("/api/lazyexpr/", json=body("gone"), headers=headers)
+
+    assert hidden.status_code == missing.status_code == 400
+    assert hidden.json()["detail"].replace("ada", "gone") == missing.json()["detail"]
+
+
+async def test_expression_that_is_shared_is_computed_as_who_reads_it(people: People) -> None:
+    post, get = people.cluster.http.post, people.cluster.get
+    body = {"name": "y", "expression": "a + 1", "operands": {"a": "ada/x.b2nd"}}
+    made = await post("/api/lazyexpr/", json=body, headers=people.headers["ada"])
+    move = {"src": "@personal/y.b2nd", "dst": "@public/y.b2nd"}
+    moved = await post("/api/copy/", json=move, headers=people.headers["ada"])
+
+    mine = await get("/api/fetch/@public/y.b2nd", headers=people.headers["ada"])
+    others = await get("/api/fetch/@public/y.b2nd", headers=people.headers["carol"])
+
+    assert (made.status_code, moved.status_code, mine.status_code) == (200, 200, 200)
+    assert others.status_code in {400, 404}
