@@ -14,7 +14,7 @@ import numpy as np
 
 from benchmarks.report import median, ratio
 from benchmarks.settings import Settings
-from caterva2 import Client
+from caterva2 import Client, Dataset
 from caterva2.config.schema import SubscriberConfig
 from caterva2.config.units import Address
 from caterva2.roles.subscriber.app import run as run_subscriber
@@ -43,6 +43,7 @@ def run(bench: Settings) -> None:
                 text = f"a + {number + 2}*sin(b)"
                 path = client.lazyexpr(f"e{number}", text, {name: f"@public/{name}.b2nd" for name in files})
                 dataset = client.get(path)
+                assert isinstance(dataset, Dataset)
                 began = time.perf_counter()
                 found = dataset[:]
                 middle = time.perf_counter()

@@ -8,12 +8,12 @@ from typing import Any, TypeAlias
 
 from caterva2.client import calls
 from caterva2.client.session import Session, UserAuth
-from caterva2.client.tree import File, to_slice
+from caterva2.client.tree import Directory, File, to_slice
 from caterva2.client.urlbase import DEFAULT_URLBASE
 from caterva2.model.requests import JoinBody, LazyExprBody
 from caterva2.model.wire import plain
 
-Operand: TypeAlias = calls.PathLike | File
+Operand: TypeAlias = calls.PathLike | File | Directory
 """A dataset, or its path."""
 
 
@@ -147,4 +147,4 @@ def explain(
 
 
 def _path_text(operand: Operand) -> str:
-    return str(operand.path if isinstance(operand, File) else operand)
+    return str(operand.path if isinstance(operand, File | Directory) else operand)
