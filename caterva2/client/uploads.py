@@ -82,15 +82,24 @@ def as_frame(array: object) -> bytes | None:
     if hasattr(array, "to_cframe"):
         return cast("bytes", array.to_cframe())
     if hasattr(array, "__array__") or hasattr(array, "__array_interface__"):
-        import blosc2
         import numpy as np
+
+        from caterva2.compute.codec import stored_frame
 
         items: np.ndarray[Any, Any] = np.asarray(array, order="C")
         if items.dtype.hasobject:
             raise BadRequest(f"an array of dtype {items.dtype} can not be stored")
-        cparams = blosc2.CParams(codec=blosc2.Codec.ZSTD, clevel=1)
-        return cast("bytes", blosc2.asarray(items, cparams=cparams).to_cframe())
+        return stored_frame(items)
     return None
+
+
+def read_array(local: Path) -> object:
+    """Return the array of a ``.npy`` file, or the bytes of a frame."""
+    if local.suffix != ".npy":
+        return local.read_bytes()
+    import numpy as np
+
+    return np.load(local, allow_pickle=False)
 
 
 def upload_data(

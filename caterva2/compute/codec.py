@@ -235,3 +235,10 @@ def _b2nd(geometry: Geometry, dtype_text: str) -> bytes:
 def dtype_to_text(dtype: np.dtype[Any]) -> str:
     """Return the text by which Blosc2 stores a dtype."""
     return str(dtype) if dtype.names else dtype.str
+
+
+def stored_frame(array: Array) -> bytes:
+    """Return the frame of an array, compressed to be kept; CPU-bound."""
+    cparams = blosc2.CParams(codec=blosc2.Codec.ZSTD, clevel=1)
+    frame: bytes = blosc2.asarray(array, cparams=cparams).to_cframe()
+    return frame

@@ -24,11 +24,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(context: Context) -> None:
     """Append it."""
-    local = Path(context.args.localpath)
-    data: object = local.read_bytes()
-    if local.suffix == ".npy":
-        import numpy as np
+    from caterva2.client.uploads import read_array
 
-        data = np.load(local, allow_pickle=False)
-    shape = context.client.append(context.args.path, data)
+    local = Path(context.args.localpath)
+    shape = context.client.append(context.args.path, read_array(local))
     context.output.both(f"Dataset {context.args.path} has now shape {shape}", list(shape))
