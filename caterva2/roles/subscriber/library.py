@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import weakref
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -12,6 +13,7 @@ from caterva2.compute.frames import skeleton_from_parts
 from caterva2.errors import (
     BrokenDataset,
     CorruptChunk,
+    DatasetChanged,
     DatasetNotFound,
     NotADataset,
     NotAuthenticated,
@@ -32,6 +34,8 @@ from caterva2.storage.source import RootSource, StoredFrame
 from caterva2.storage.state import Catalog
 
 OPEN_FILES = 256
+LOOK_AGAIN_S = 0.1
+OPEN_ATTEMPTS = 3
 FRESH = Freshness(fresh=True)
 
 
@@ -60,6 +64,7 @@ class Library:
         self._workers = workers
         self._open: OrderedDict[DatasetPath, OpenedFile] = OrderedDict()
         self._opening: SingleFlight[DatasetPath, OpenedFile] = SingleFlight()
+        self._beginning: set[DatasetPath] = set()
 
     async def stop(self) -> None:
         """Let go of all files."""
@@ -204,17 +209,47 @@ class Library:
             It can not be read as what it claims to be.
         PublisherUnavailable
             Too little of it is cached, and its publisher does not answer.
+        DatasetChanged
+            It changes faster than it can be opened.
         """
         file = self.opened(path)
-        if file is not None:
-            return file
-        file = await self._opening.run(path, lambda: self._open_file(path))
+        if isinstance(file, LocalFile) and await self._is_outdated(file):
+            self.forget(path.root, path.relative)
+            file = None
+        return file if file is not None else await self._opening.run(path, lambda: self._open_current(path))
+
+    async def _is_outdated(self, file: LocalFile) -> bool:
+        """Look now and then whether a file is still the one that is open: the watcher takes its time."""
+        now = time.monotonic()
+        if now - file.looked_at < LOOK_AGAIN_S:
+            return False
+        source = self._local[file.path.root]
+        try:
+            etag = await self._workers.run(Lane.DISK, source.etag, file.path.relative)
+        except DatasetNotFound:
+            return True
+        file.looked_at = now
+        return etag != file.frame.etag
+
+    async def _open_current(self, path: DatasetPath) -> OpenedFile:
+        """Open a file and keep it open; once more if it was voided meanwhile."""
+        for _ in range(OPEN_ATTEMPTS):
+            self._beginning.add(path)
+            try:
+                file = await self._open_file(path)
+                if path in self._beginning:
+                    self._keep_open(path, file)
+                    return file
+                self._let_go(file)
+            finally:
+                self._beginning.discard(path)
+        raise DatasetChanged(f"{path} changes faster than it can be opened", path=str(path))
+
+    def _keep_open(self, path: DatasetPath, file: OpenedFile) -> None:
         self._open[path] = file
-        self._open.move_to_end(path)
         while len(self._open) > OPEN_FILES:
             _, oldest = self._open.popitem(last=False)
             self._let_go(oldest)
-        return file
 
     async def open_plain(self, path: DatasetPath) -> tuple[StoredFrame, Entry] | None:
         """Open the bytes of a plain file in an own directory, or return None for all others."""
@@ -228,6 +263,7 @@ class Library:
 
     def forget(self, root: str, relative: str | None) -> None:
         """Void what is open or cached of a file (None: of a whole root), in all its generations."""
+        self._beginning -= {p for p in self._beginning if p.root == root and relative in {None, p.relative}}
         for path in [p for p in self._open if p.root == root and relative in {None, p.relative}]:
             self._let_go(self._open.pop(path))
         if root in self._local:
@@ -236,13 +272,13 @@ class Library:
             self._cache.remove(id_)
 
     async def renew(self, path: DatasetPath) -> None:
-        """Void an open file whose origin has another generation, and ask for the new one."""
+        """Void a file whose origin has another generation, open or not, and ask for the new one."""
         file = self._open.pop(path, None)
-        if file is None:
-            return
-        self._let_go(file)
-        if isinstance(file, RemoteFile):
-            await file.root.describe_file(path.relative)
+        if file is not None:
+            self._let_go(file)
+        if path.root not in self._local:
+            root = await self._remote(path.root)
+            await root.describe_file(path.relative)
 
     def _let_go(self, file: OpenedFile) -> None:
         if isinstance(file, RemoteFile) and file.mirror is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -23,9 +24,15 @@ HEADS_KEPT = 4096
 """Heads of chunks that an open file keeps in memory."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class LocalFile:
-    """A file in a directory of the subscriber's own; its frame can be read at any offset."""
+    """A file in a directory of the subscriber's own; its frame can be read at any offset.
+
+    Attributes
+    ----------
+    looked_at
+        When it was last seen to be the current generation; of the monotonic clock, in seconds.
+    """
 
     path: DatasetPath
     entry: Entry
@@ -33,6 +40,7 @@ class LocalFile:
     frame: StoredFrame
     serial: int = field(default_factory=_serials.__next__)
     heads: dict[int, tuple[bytes, ChunkLayout]] = field(default_factory=dict)
+    looked_at: float = field(default_factory=time.monotonic)
 
     def head(self, nchunk: int) -> tuple[bytes, ChunkLayout]:
         """Return head and layout of a chunk that has bytes of its own. Blocking."""
