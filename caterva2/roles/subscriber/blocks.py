@@ -221,6 +221,8 @@ class BlockReader:
             rest = blocks
             for flight in self._flying.get((id(file), nchunk), ()):
                 flying = flight.wants[nchunk]
+                if flight.task.cancelling():
+                    continue
                 if flying is None:
                     flights.add(flight)
                     rest = []
@@ -233,9 +235,17 @@ class BlockReader:
         if own:
             flights.add(self._launch(file, own))
         merged: dict[int, Record] = {}
-        for flight in flights:
-            for nchunk, record in (await self._landed(flight)).items():
-                merged[nchunk] = _join(merged.get(nchunk), record)
+        for flight in flights:  # all of them, before the first wait: a flight without waiters is called off
+            flight.waiters += 1
+        try:
+            for flight in flights:
+                for nchunk, record in (await asyncio.shield(flight.task)).items():
+                    merged[nchunk] = _join(merged.get(nchunk), record)
+        finally:
+            for flight in flights:
+                flight.waiters -= 1
+                if not flight.waiters and not flight.task.done():
+                    flight.task.cancel()
         return merged
 
     def _launch(self, file: RemoteFile, wants: Sequence[Want]) -> _Flight:
@@ -258,15 +268,6 @@ class BlockReader:
 
         task.add_done_callback(landed)
         return flight
-
-    async def _landed(self, flight: _Flight) -> dict[int, Record]:
-        flight.waiters += 1
-        try:
-            return await asyncio.shield(flight.task)
-        finally:
-            flight.waiters -= 1
-            if not flight.waiters and not flight.task.done():
-                flight.task.cancel()
 
     async def _request(self, file: RemoteFile, request: BlocksRequest) -> dict[int, Record]:
         records: dict[int, Record] = {}

@@ -20,7 +20,7 @@ from caterva2.errors import (
     TimedOut,
     TransportError,
 )
-from caterva2.model.datasets import Entry
+from caterva2.model.datasets import Entry, FileInfo
 from caterva2.model.events import DatasetChanged, DatasetRemoved, Envelope, Event, Resync
 from caterva2.model.requests import BlocksRequest
 from caterva2.model.roots import Freshness, RootInfo, RootStatus
@@ -36,6 +36,7 @@ PAGE = 2000
 REQUESTS_AT_ONCE = 12
 SILENCE_S = 4.0
 """A publisher that says nothing for so long is given up: clients do the same after 5 s."""
+SILENT = f"it has been silent for {SILENCE_S:g} s"
 SYNC_WAIT_S = 4.0
 """How long a request waits for a first listing; clients give up after 5 s."""
 MANY = 1000
@@ -83,6 +84,7 @@ class RemoteRoot:
         self._peer = Peer(http, secret=secret, timeout_s=SILENCE_S, max_connections=REQUESTS_AT_ONCE + 2)
         self._slots = asyncio.Semaphore(REQUESTS_AT_ONCE)
         self._linked = False
+        self._silent_at: float | None = None
         self._synced_at: float | None = None
         self._ready = asyncio.Event()
         self._settled = asyncio.Event()
@@ -212,7 +214,6 @@ class RemoteRoot:
             await self.apply(DatasetRemoved(root=self.name, path=path))
             raise
         await self.apply(DatasetChanged(root=self.name, entry=entry))
-        await self._workers.run(Lane.DISK, self._catalog.upsert, self.name, [entry])
         return entry
 
     async def blocks(self, entry: Entry, request: BlocksRequest, keep: Callable[[Record], object]) -> int:
@@ -233,20 +234,36 @@ class RemoteRoot:
         return await self._call(lambda: self._peer.blocks(entry.path, entry.etag, request, keep))
 
     async def _call(self, fn: Callable[[], T], *, patient: bool = False) -> T:
+        asked_at = time.monotonic()
+        if not self._linked and self._silent_at is not None:
+            # It hangs. One in a while finds out whether it still does; the others need not wait for that.
+            if asked_at - self._silent_at < SILENCE_S:
+                raise self._unavailable(SILENT)
+            self._silent_at = asked_at
         async with self._slots:
+            if self._silent_at is not None and self._silent_at > asked_at:
+                raise self._unavailable(SILENT)
             try:
-                return await self._workers.run(Lane.NET, fn)
+                answer = await self._workers.run(Lane.NET, fn)
             except (TransportError, ServiceError) as exc:
                 if patient and isinstance(exc, TimedOut):
                     raise
-                if isinstance(exc, ConnectFailed):
+                if isinstance(exc, TimedOut):
+                    self._silent_at = time.monotonic()
+                elif isinstance(exc, ConnectFailed):
+                    self._silent_at = None
                     self.error = exc.message
-                raise PublisherUnavailable(
-                    f"what was asked for is not in the cache, and the publisher of {self.name} "
-                    f"at {self.http} does not answer: {exc.message}",
-                    hint="try again when it is back",
-                    root=self.name,
-                ) from exc
+                raise self._unavailable(exc.message) from exc
+            self._silent_at = None
+            return answer
+
+    def _unavailable(self, reason: str) -> PublisherUnavailable:
+        return PublisherUnavailable(
+            f"what was asked for is not in the cache, and the publisher of {self.name} "
+            f"at {self.http} does not answer: {reason}",
+            hint="try again when it is back",
+            root=self.name,
+        )
 
     # following
 
@@ -255,6 +272,7 @@ class RemoteRoot:
         if not self._linked:
             logger.info("connected to the publisher of %s at %s", self.name, self.http)
         self._linked = True
+        self._silent_at = None
         self.error = None
         await self._remember()
 
@@ -291,6 +309,8 @@ class RemoteRoot:
         if isinstance(event, DatasetChanged):
             known = await self._workers.run(Lane.DISK, self._catalog.get, self.name, event.entry.path)
             if known is not None and known.etag == event.entry.etag:
+                if known != event.entry and _is_complete(event.entry):
+                    await self._workers.run(Lane.DISK, self._catalog.upsert, self.name, [event.entry])
                 return
             self._changed(self.name, event.entry.path)
             await self._workers.run(Lane.DISK, self._catalog.upsert, self.name, [event.entry])
@@ -340,3 +360,7 @@ class RemoteRoot:
             self._ready.set()
         for event in events:
             self._hub.publish(event)
+
+
+def _is_complete(entry: Entry) -> bool:
+    return not isinstance(entry.info, FileInfo) or entry.info.schunk is not None
