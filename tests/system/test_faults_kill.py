@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import random
 import threading
+from typing import Any
 
 import blosc2
 import httpx
@@ -22,7 +23,8 @@ MAY_HAPPEN = frozenset({502, 503, 504})
 def make_sources(network):
     """Fill both roots; return what each path holds, and the stored bytes."""
     rng = np.random.default_rng(1)
-    arrays, frames = {}, {}
+    arrays: dict[str, Any] = {}
+    frames: dict[str, bytes] = {}
     for root in ("foo", "bar"):
         for n in range(3):
             path = f"{root}/dir/{n}.b2nd"
