@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import collections
 import logging
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from caterva2.compute.extents import (
     ChunkPiece,
@@ -24,14 +24,16 @@ from caterva2.runtime.budget import Budget
 from caterva2.runtime.workers import Lane, Workers
 from caterva2.storage.blockcache import Mirror
 
+G = TypeVar("G")
+R = TypeVar("R")
 logger = logging.getLogger(__name__)
 
 GROUP_BYTES = 4 << 20
 GROUP_CHUNKS = 256
 DEPTH = 4
 """Groups that one request may have under way."""
-READ_BYTES = 1 << 20
-MEMORY = 64 << 20
+READ_BYTES = 2 << 20
+MEMORY = 24 << 20
 
 
 class Want(NamedTuple):
@@ -94,23 +96,9 @@ class BlockReader:
         DatasetChanged
             The file is no longer of this generation.
         """
-        pending: collections.deque[tuple[asyncio.Task[list[ChunkPiece]], int]] = collections.deque()
-        try:
-            for group, nbytes in _groups(file.skeleton, wants):
-                while pending and (len(pending) >= DEPTH or not self._budget.fits(nbytes)):
-                    task, held = pending[0]
-                    yield await task
-                    pending.popleft()
-                    self._budget.release(held)
-                held = await self._budget.acquire(nbytes)
-                pending.append((asyncio.create_task(self._group(file, group)), held))
-            while pending:
-                task, held = pending[0]
-                yield await task
-                pending.popleft()
-                self._budget.release(held)
-        finally:
-            await self._abandon(pending)
+        groups = _groups(file.skeleton, wants)
+        async for pieces in self._in_order(groups, lambda group: self._group(file, group)):
+            yield pieces
 
     async def spans(self, file: OpenedFile, start: int, stop: int) -> AsyncIterator[Buffer]:
         """Yield bytes ``[start, stop)`` of the stored frame.
@@ -124,25 +112,31 @@ class BlockReader:
             async for part in self._local_spans(file, start, stop):
                 yield part
             return
-        pending: collections.deque[tuple[asyncio.Task[list[Buffer]], int]] = collections.deque()
+        groups = _span_groups(file.skeleton, start, stop)
+        async for parts in self._in_order(groups, lambda group: self._span_group(file, group)):
+            for part in parts:
+                yield part
+
+    async def _in_order(
+        self, groups: Iterable[tuple[G, int]], run: Callable[[G], Coroutine[Any, Any, R]]
+    ) -> AsyncGenerator[R, None]:
+        """Run groups of known size ahead, within the memory that there is; yield their results in order."""
+        pending: collections.deque[tuple[asyncio.Task[R], int]] = collections.deque()
         try:
-            for group, nbytes in _span_groups(file.skeleton, start, stop):
+            for group, nbytes in groups:
                 while pending and (len(pending) >= DEPTH or not self._budget.fits(nbytes)):
-                    task, held = pending[0]
-                    for part in await task:
-                        yield part
-                    pending.popleft()
-                    self._budget.release(held)
+                    yield await pending[0][0]
+                    self._budget.release(pending.popleft()[1])
                 held = await self._budget.acquire(nbytes)
-                pending.append((asyncio.create_task(self._span_group(file, group)), held))
+                pending.append((asyncio.create_task(run(group)), held))
             while pending:
-                task, held = pending[0]
-                for part in await task:
-                    yield part
-                pending.popleft()
-                self._budget.release(held)
+                yield await pending[0][0]
+                self._budget.release(pending.popleft()[1])
         finally:
-            await self._abandon(pending)
+            for task, held in pending:
+                task.cancel()
+                self._budget.release(held)
+            await asyncio.gather(*(task for task, _ in pending), return_exceptions=True)
 
     async def prefetch(self, file: OpenedFile, ranges: Iterable[tuple[int, int]]) -> None:
         """Fetch what is missing of many byte ranges in one request, if that is not much."""
@@ -153,14 +147,6 @@ class BlockReader:
         if len(absent) < 2 or sum(stop - start for start, stop in absent) > GROUP_BYTES:
             return
         await self._request(file, BlocksRequest(ranges=absent))
-
-    async def _abandon(
-        self, pending: Iterable[tuple[asyncio.Task[list[ChunkPiece]] | asyncio.Task[list[Buffer]], int]]
-    ) -> None:
-        for task, held in pending:
-            task.cancel()
-            self._budget.release(held)
-        await asyncio.gather(*(task for task, _ in pending), return_exceptions=True)
 
     async def _local_spans(self, file: LocalFile, start: int, stop: int) -> AsyncIterator[Buffer]:
         at = start

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import collections
+import contextlib
 import math
 import os
 import tempfile
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from typing import IO, NamedTuple, cast
 
 from caterva2.compute.answers import (
@@ -49,7 +50,7 @@ NOW_BYTES = 128 << 10
 ONE_PIECE = 4 << 20
 """Answers of at most so many bytes are put together in memory."""
 SPOOL_MEMORY = 1 << 20
-RESULTS = 32 << 20
+RESULTS = 24 << 20
 """Bytes of arrays that all requests together may be putting together."""
 MAX_ANSWER = 16 << 30
 COPY_BYTES = 1 << 20
@@ -116,10 +117,10 @@ class SliceReader:
             if frame is not None:
                 return Answer(frame, None, sum(map(len, frame)))
         if nbytes <= ONE_PIECE and selection.window.size * array.dtype.itemsize <= 4 * ONE_PIECE:
-            out = await self.array(file, selection.window)
-            frame = await self._workers.run(
-                Lane.CPU, whole_frame, out, selection, plain=file.skeleton.meta is None
-            )
+            async with self._assembled(file, selection.window, copies=2) as out:
+                frame = await self._workers.run(
+                    Lane.CPU, whole_frame, out, selection, plain=file.skeleton.meta is None
+                )
             return Answer(frame, None, sum(map(len, frame)))
         return await self._spooled(file, selection)
 
@@ -148,8 +149,13 @@ class SliceReader:
 
     async def array(self, file: OpenedFile, window: Window) -> Array:
         """Return the items of a window, of ``window.full_shape``; for windows that fit in memory."""
+        async with self._assembled(file, window) as out:
+            return out
+
+    @contextlib.asynccontextmanager
+    async def _assembled(self, file: OpenedFile, window: Window, *, copies: int = 1) -> AsyncIterator[Array]:
+        """Give the items of a window; room for so many `copies` of them is kept inside the block."""
         array = file.skeleton.array
-        nbytes = window.size * array.dtype.itemsize
         out: Array | None = None
         held = 0
         fills: collections.deque[asyncio.Task[None]] = collections.deque()
@@ -159,7 +165,7 @@ class SliceReader:
                 wants = [Want(touched.nchunk, touched.blocks) for touched in part]
                 async for pieces in self._reader.pieces(file, wants):
                     if out is None:  # not before: who waits for a publisher should hold no memory
-                        held = await self._results.acquire(nbytes)
+                        held = await self._results.acquire(copies * window.size * array.dtype.itemsize)
                         out = empty(window, array)
                     put = self._workers.run(
                         Lane.CPU, _fill_all, out, pieces, array, window, coords, self._scratches
@@ -169,13 +175,13 @@ class SliceReader:
                         await fills.popleft()
             while fills:
                 await fills.popleft()
+            yield empty(window, array) if out is None else out
         finally:
             for task in fills:
                 task.cancel()
             await asyncio.gather(*fills, return_exceptions=True)
             if held:
                 self._results.release(held)
-        return empty(window, array) if out is None else out
 
     async def _touched(self, array: ArrayMeta, window: Window) -> AsyncGenerator[list[Touched], None]:
         """Yield the chunks of a window, planned in a lane if there are many."""
@@ -228,10 +234,10 @@ class SliceReader:
         return Answer(None, stream, len(before) + sum(sizes) + len(after))
 
     async def _chunk(self, file: OpenedFile, sub: Window, selection: Selection, geometry: Geometry) -> bytes:
-        out = await self.array(file, sub)
-        return await self._workers.run(
-            Lane.CPU, answer_chunk, out, sub, selection.field, geometry, plain=file.skeleton.meta is None
-        )
+        async with self._assembled(file, sub, copies=2) as out:
+            return await self._workers.run(
+                Lane.CPU, answer_chunk, out, sub, selection.field, geometry, plain=file.skeleton.meta is None
+            )
 
     async def _read_spool(
         self, before: bytes, spool: IO[bytes], after: bytes
