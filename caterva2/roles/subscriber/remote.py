@@ -13,8 +13,10 @@ from caterva2.client.relay import Relay
 from caterva2.compute.extents import Record
 from caterva2.errors import (
     ConnectFailed,
+    CorruptChunk,
     DatasetNotFound,
     Overloaded,
+    ProtocolMismatch,
     PublisherUnavailable,
     ServiceError,
     TimedOut,
@@ -245,6 +247,10 @@ class RemoteRoot:
                 raise self._unavailable(SILENT)
             try:
                 answer = await self._workers.run(Lane.NET, fn)
+            except (CorruptChunk, ProtocolMismatch) as exc:
+                raise CorruptChunk(
+                    f"the publisher of {self.name} at {self.http} sent what can not be right: {exc.message}"
+                ) from exc
             except (TransportError, ServiceError) as exc:
                 if patient and isinstance(exc, TimedOut):
                     raise
