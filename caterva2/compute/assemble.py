@@ -240,7 +240,7 @@ def _place_whole_blocks(
     counts = tuple(len(r) for r in ranges)
     strides = (*(s * b for s, b in zip(out.strides, blocks, strict=True)), *out.strides)
     by_block = np.lib.stride_tricks.as_strided(out, (*counts, *blocks), strides)
-    by_block[...] = items.reshape(*counts, *blocks)
+    by_block[...] = items.reshape((*counts, *blocks))
 
 
 def _place_at_once(
@@ -248,7 +248,7 @@ def _place_at_once(
 ) -> None:
     ndim = len(blocks)
     counts = [len(r) for r in ranges]
-    region = items.reshape(*counts, *blocks)
+    region = items.reshape((*counts, *blocks))
     order = [axis for pair in zip(range(ndim), range(ndim, 2 * ndim), strict=True) for axis in pair]
     region = region.transpose(order).reshape([n * b for n, b in zip(counts, blocks, strict=True)])
     crop = tuple(

@@ -89,7 +89,7 @@ class Gathering:
     def result(self) -> Array:
         """Return the gathered items, in C order."""
         rest = self._out.shape[1:]
-        result = self._out.reshape(*self._shape, *rest)
+        result = self._out.reshape((*self._shape, *rest))
         advanced = self._advanced
         if not advanced:
             return result.reshape(tuple(len(axis) for axis in self._axes if not axis.drop))
