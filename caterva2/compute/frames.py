@@ -40,7 +40,8 @@ HEADER_MIN = 87
 CHUNK_HEADER = 32
 MAX_HEADER = 16 << 20
 MAX_TRAILER = 64 << 20
-MAX_INDEX = 256 << 20
+MAX_INDEX = 32 << 20
+"""Uncompressed bytes of an index: four million chunks. Taking one up takes six times its size."""
 MAX_CHUNK = 2**31 - 33
 MAX_BLOCK = 536_866_816
 MAX_BLOCKS = 1 << 16
@@ -140,6 +141,8 @@ class Skeleton:
     @cached_property
     def file_order(self) -> Ints:
         """Chunks with bytes of their own, in the order of their offsets."""
+        if _is_one_value(self.offsets):  # of a special value, then
+            return _EMPTY
         order = np.argsort(self.offsets, kind="stable")
         return order[np.searchsorted(self.offsets[order], 0) :].astype(np.int64)
 
@@ -287,13 +290,13 @@ def _parse(header: bytes, read: Read, size: int) -> Skeleton:
     if meta is not None:
         _check_array(meta, nbytes, chunksize, blocksize, len(offsets))
     absolute, stops = _spans(offsets, header_size, cbytes)
-    positive = absolute[absolute >= 0]
-    start = int(positive.min()) if len(positive) else index_start
+    first = _first_offset(absolute)
+    start = index_start if first is None else first
     block_nbytes = 0
     if not variable and not flags & 0x80 and nbytes:
         block_nbytes = _block_nbytes(meta, blocksize)
         if not block_nbytes:
-            block_nbytes = _first_blocksize(read, start, chunksize) if len(positive) else chunksize
+            block_nbytes = chunksize if first is None else _first_blocksize(read, start, chunksize)
         if block_nbytes and -(-chunksize // block_nbytes) > MAX_BLOCKS:
             block_nbytes = 0
     return Skeleton(
@@ -353,11 +356,23 @@ def _index(read: Read, start: int, stop: int, nbytes: int, chunksize: int) -> In
         return np.broadcast_to(np.zeros(1, np.int64), (nchunks,))
     if index_nbytes > MAX_INDEX:
         raise BrokenDataset(f"the frame has {nchunks} chunks; at most {MAX_INDEX // 8} are served")
-    return np.frombuffer(decompress(read(start, index_cbytes), index_nbytes), "<i8").astype(np.int64)
+    return np.frombuffer(decompress(read(start, index_cbytes), index_nbytes), "<i8").astype(np.int64, copy=False)
+
+
+def _is_one_value(offsets: Ints) -> bool:
+    """Whether this is one number, stored once, for hundreds of millions of chunks perhaps."""
+    return offsets.strides == (0,) and len(offsets) > 1
+
+
+def _first_offset(absolute: Ints) -> int | None:
+    if _is_one_value(absolute):
+        return None
+    positive = absolute[absolute >= 0]
+    return int(positive.min()) if len(positive) else None
 
 
 def _spans(relative: Ints, header_size: int, cbytes: int) -> tuple[Ints, Ints]:
-    if relative.strides == (0,) and len(relative) > 1:
+    if _is_one_value(relative):
         if relative[0] >= 0:
             raise BrokenDataset("several chunks of the frame lie at one offset")
         return relative, relative
