@@ -221,6 +221,9 @@ def fill(
     block_nbytes = math.prod(array.blocks) * array.dtype.itemsize
     data = decode_blocks(piece, None if everything else _flat(ranges, grid), block_nbytes, scratch=scratch)
     items = data.view(array.dtype).reshape(-1, *array.blocks)
+    if not array.shape:
+        out[...] = items[0]
+        return
     dense = all(isinstance(r, range) for r in ranges)
     if dense and all(
         a.step == 1 and a.start % b == 0 and len(a) == len(r) * b

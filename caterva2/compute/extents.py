@@ -427,7 +427,7 @@ def read_piece(
         block = blocks[0]
         start, stop = int(layout.starts[block]), int(layout.stops[block])
         data = read(int(skeleton.offsets[nchunk]) + start, stop - start)
-        return ChunkPiece(nchunk, layout, first, {block: data})
+        return ChunkPiece(nchunk, layout, first[: layout.head_size], {block: data})
     if layout.nblocks == 0 or blocks is None or len(blocks) == layout.nblocks:
         payload = memoryview(read(int(skeleton.offsets[nchunk]), layout.cbytes))
         units = chunk_units(skeleton, nchunk, layout, None if layout.nblocks else ())
