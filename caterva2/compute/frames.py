@@ -348,19 +348,20 @@ def _index(read: Read, start: int, stop: int, nbytes: int, chunksize: int) -> In
     nchunks = -(-nbytes // chunksize) if chunksize else index_nbytes // 8
     if index_nbytes != nchunks * 8 or not CHUNK_HEADER <= index_cbytes <= length:
         raise BrokenDataset(f"the index of the frame does not describe its {nchunks} chunks")
+    if index_nbytes > MAX_INDEX:
+        raise BrokenDataset(f"the frame has {nchunks} chunks; at most {MAX_INDEX // 8} are served")
     special = head[31] >> 4 & 7
     if special == SPECIAL_VALUE and len(head) >= CHUNK_HEADER + 8:
         value = np.frombuffer(head, "<i8", 1, CHUNK_HEADER).astype(np.int64)
         return np.broadcast_to(value, (nchunks,))
     if special == SPECIAL_ZERO:
         return np.broadcast_to(np.zeros(1, np.int64), (nchunks,))
-    if index_nbytes > MAX_INDEX:
-        raise BrokenDataset(f"the frame has {nchunks} chunks; at most {MAX_INDEX // 8} are served")
-    return np.frombuffer(decompress(read(start, index_cbytes), index_nbytes), "<i8").astype(np.int64, copy=False)
+    index = decompress(read(start, index_cbytes), index_nbytes)
+    return np.frombuffer(index, "<i8").astype(np.int64, copy=False)
 
 
 def _is_one_value(offsets: Ints) -> bool:
-    """Whether this is one number, stored once, for hundreds of millions of chunks perhaps."""
+    """Whether this is one number, stored once for all chunks."""
     return offsets.strides == (0,) and len(offsets) > 1
 
 

@@ -53,6 +53,8 @@ SPOOL_MEMORY = 1 << 20
 RESULTS = 24 << 20
 """Bytes of arrays that all requests together may be putting together."""
 MAX_ANSWER = 16 << 30
+MAX_CHUNKS = 1 << 18
+"""Most chunks of a window: each takes some 20 us, however small it is."""
 COPY_BYTES = 1 << 20
 
 
@@ -91,7 +93,7 @@ class SliceReader:
         Raises
         ------
         ResponseTooLarge
-            It has more than `MAX_ANSWER` bytes.
+            It has more than `MAX_ANSWER` bytes, or touches more than `MAX_CHUNKS` chunks.
         PublisherUnavailable, DatasetChanged, CorruptChunk
             From reading.
         """
@@ -103,6 +105,7 @@ class SliceReader:
                 f"the window has {nbytes} bytes; at most {MAX_ANSWER} are sent at once",
                 hint="ask for it in parts",
             )
+        _check_chunks(file, selection.window)
         cuts = cut_window(array, selection.window, max(1, SMALL // max(1, array.block_nbytes)))
         if cuts is not None:
             frame = self._quick_frame(file, selection, cuts)
@@ -279,6 +282,7 @@ class SliceReader:
             Bytes of all records, if they can be told without fetching anything; and the records.
         """
         nbytes = None
+        _check_chunks(file, window)
         if chunk_count(file.skeleton.array, window) <= PLAN_BATCH:
             nbytes = await self._workers.run(Lane.DISK, _records_size, file, window)
         return nbytes, self._records(file, window)
@@ -295,6 +299,15 @@ class SliceReader:
             async for pieces in self._reader.pieces(file, wants):
                 for buffer in await self._workers.run(Lane.CPU, _encode_all, pieces, file):
                     yield buffer
+
+
+def _check_chunks(file: OpenedFile, window: Window) -> None:
+    nchunks = chunk_count(file.skeleton.array, window)
+    if nchunks > MAX_CHUNKS:
+        raise ResponseTooLarge(
+            f"the window touches {nchunks} chunks; at most {MAX_CHUNKS} are read at once",
+            hint="ask for it in parts",
+        )
 
 
 def _records_size(file: OpenedFile, window: Window) -> int | None:
