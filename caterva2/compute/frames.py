@@ -18,6 +18,7 @@ Sources: c-blosc2 ``README_CFRAME_FORMAT.rst``, ``README_CHUNK_FORMAT.rst``,
 from __future__ import annotations
 
 import math
+import operator
 import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -232,8 +233,12 @@ def read_skeleton(read: Read, size: int) -> Skeleton:
     BrokenDataset
         The frame is truncated, contradicts itself, or uses what is not served.
     """
-    first = read(0, min(size, 4096))
-    if size < HEADER_MIN or first[:10] != b"\x9e\xa8b2frame\x00":
+    return _read(read(0, min(size, 4096)), read, size)
+
+
+def _read(first: bytes, read: Read, size: int) -> Skeleton:
+    """Go on with the first bytes of a frame, however many."""
+    if len(first) < HEADER_MIN or first[:10] != b"\x9e\xa8b2frame\x00":
         raise BrokenDataset("not a Blosc2 frame")
     header_size = _int32(first, 11)
     if not HEADER_MIN <= header_size <= min(size, MAX_HEADER):
@@ -247,11 +252,13 @@ def skeleton_from_parts(head: bytes, tail: bytes, size: int) -> Skeleton:
     stop = size - len(tail)
 
     def read(offset: int, length: int) -> bytes:
-        if offset >= stop:
-            return tail[offset - stop : offset - stop + length]
-        return head[offset : offset + length]
+        part, at = (tail, offset - stop) if offset >= stop else (head, offset)
+        data = part[at : at + length]
+        if len(data) < length:
+            raise BrokenDataset("the frame is longer than the parts of it that are there")
+        return data
 
-    return read_skeleton(read, size)
+    return _read(head, read, size)
 
 
 def _parse(header: bytes, read: Read, size: int) -> Skeleton:
@@ -346,7 +353,7 @@ def _index(read: Read, start: int, stop: int, nbytes: int, chunksize: int) -> In
     head = read(start, min(length, CHUNK_HEADER + 8))
     index_nbytes, _, index_cbytes = struct.unpack_from("<iii", head, 4)
     nchunks = -(-nbytes // chunksize) if chunksize else index_nbytes // 8
-    if index_nbytes != nchunks * 8 or not CHUNK_HEADER <= index_cbytes <= length:
+    if index_nbytes != nchunks * 8 or nchunks < 1 or not CHUNK_HEADER <= index_cbytes <= length:
         raise BrokenDataset(f"the index of the frame does not describe its {nchunks} chunks")
     if index_nbytes > MAX_INDEX:
         raise BrokenDataset(f"the frame has {nchunks} chunks; at most {MAX_INDEX // 8} are served")
@@ -373,6 +380,9 @@ def _first_offset(absolute: Ints) -> int | None:
 
 
 def _spans(relative: Ints, header_size: int, cbytes: int) -> tuple[Ints, Ints]:
+    negative = relative[:1] if relative.strides == (0,) else relative[relative < 0]
+    if np.any((negative >> 56 & 0x7F == 0) & (negative < 0)):
+        raise BrokenDataset("a chunk of the frame lies nowhere and has no special value")
     if _is_one_value(relative):
         if relative[0] >= 0:
             raise BrokenDataset("several chunks of the frame lie at one offset")
@@ -508,7 +518,9 @@ def _metalayers(packed: bytes, where: str) -> dict[str, bytes]:
         _, names, contents = msgspec.msgpack.decode(packed)
         if len(names) != len(contents):
             raise ValueError("names and contents differ in number")
-        return {str(name): bytes(content) for name, content in zip(names, contents, strict=True)}
+        if not all(isinstance(content, bytes) for content in contents):
+            raise TypeError("a metalayer that is no bytes")
+        return {str(name): content for name, content in zip(names, contents, strict=True)}
     except (msgspec.DecodeError, ValueError, TypeError, AttributeError, RecursionError) as exc:
         raise BrokenDataset(f"the metalayers in the {where} of the frame are not readable") from exc
 
@@ -530,8 +542,8 @@ def _array_meta(packed: bytes) -> ArrayMeta:
         fields = msgspec.msgpack.decode(_sixteen_axes(packed))
         _, ndim, shape, chunks, blocks = fields[:5]
         text = fields[6] if len(fields) > 6 else "|u1"
-        lengths = [tuple(int(n) for n in axis) for axis in (shape, chunks, blocks)]
-        ndim = int(ndim)
+        lengths = [tuple(operator.index(n) for n in axis) for axis in (shape, chunks, blocks)]
+        ndim = operator.index(ndim)
     except (msgspec.DecodeError, ValueError, TypeError, IndexError, KeyError, RecursionError) as exc:
         raise BrokenDataset("the description of the array is not readable") from exc
     if isinstance(text, bytes):
@@ -554,6 +566,8 @@ def _sixteen_axes(packed: bytes) -> bytes:
 
 def _check_array(meta: ArrayMeta, nbytes: int, chunksize: int, blocksize: int, nchunks: int) -> None:
     size = math.prod(meta.shape)
+    if meta.dtype.itemsize == 0:
+        raise BrokenDataset(f"the items of the array, {meta.dtype}, have no bytes")
     if any(n < 0 for n in meta.shape) or size > MAX_ITEMS:
         raise BrokenDataset(f"the array has the impossible shape {meta.shape}")
     if nbytes == 0:
