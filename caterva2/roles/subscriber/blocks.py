@@ -33,7 +33,7 @@ GROUP_CHUNKS = 256
 DEPTH = 4
 """Groups that one request may have under way."""
 READ_BYTES = 2 << 20
-MEMORY = 24 << 20
+MEMORY = 16 << 20
 
 
 class Want(NamedTuple):
