@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import time
 import weakref
 from collections import OrderedDict
@@ -10,6 +12,7 @@ from typing import Any
 
 from caterva2.compute.extents import Record
 from caterva2.compute.frames import skeleton_from_parts
+from caterva2.compute.heads import open_nbytes
 from caterva2.errors import (
     BrokenDataset,
     CorruptChunk,
@@ -33,7 +36,11 @@ from caterva2.storage.describe import describe_frame, describe_schunk, read_stor
 from caterva2.storage.source import RootSource, StoredFrame
 from caterva2.storage.state import Catalog
 
+logger = logging.getLogger(__name__)
+
 OPEN_FILES = 256
+OPEN_BYTES = 48 << 20
+"""Memory for what is known of open files: some 40 large ones."""
 LOOK_AGAIN_S = 0.1
 OPEN_ATTEMPTS = 3
 FRESH = Freshness(fresh=True)
@@ -63,12 +70,14 @@ class Library:
         self._cache = cache
         self._workers = workers
         self._open: OrderedDict[DatasetPath, OpenedFile] = OrderedDict()
+        self._removing: set[asyncio.Task[None]] = set()
         self._opening: SingleFlight[DatasetPath, OpenedFile] = SingleFlight()
         self._beginning: set[DatasetPath] = set()
 
     async def stop(self) -> None:
         """Let go of all files."""
         await self._opening.close()
+        await asyncio.gather(*self._removing, return_exceptions=True)
         self._open.clear()
 
     # roots
@@ -192,8 +201,12 @@ class Library:
     def opened(self, path: DatasetPath) -> OpenedFile | None:
         """Return a file if it is open already."""
         file = self._open.get(path)
-        if file is not None:
-            self._open.move_to_end(path)
+        if file is None:
+            return None
+        if isinstance(file, RemoteFile) and file.mirror is not None and file.mirror.is_dropped:
+            del self._open[path]  # the cache had no room for it
+            return None
+        self._open.move_to_end(path)
         return file
 
     async def open(self, path: DatasetPath) -> OpenedFile:
@@ -247,8 +260,10 @@ class Library:
 
     def _keep_open(self, path: DatasetPath, file: OpenedFile) -> None:
         self._open[path] = file
-        while len(self._open) > OPEN_FILES:
+        nbytes = sum(open_nbytes(each.skeleton) for each in self._open.values())
+        while len(self._open) > OPEN_FILES or (nbytes > OPEN_BYTES and len(self._open) > 1):
             _, oldest = self._open.popitem(last=False)
+            nbytes -= open_nbytes(oldest.skeleton)
             self._let_go(oldest)
 
     async def open_plain(self, path: DatasetPath) -> tuple[StoredFrame, Entry] | None:
@@ -268,8 +283,15 @@ class Library:
             self._let_go(self._open.pop(path))
         if root in self._local:
             return
-        for id_ in [i for i in self._cache.ids() if i.root == root and relative in {None, i.path}]:
-            self._cache.remove(id_)
+        # Their names hold the generation, so nobody takes them for the new one: removing them may wait.
+        task = asyncio.create_task(self._workers.run(Lane.DISK, self._cache.remove_file, root, relative))
+        self._removing.add(task)
+        task.add_done_callback(self._removed)
+
+    def _removed(self, task: asyncio.Task[None]) -> None:
+        self._removing.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            logger.warning("a void part of the cache can not be removed now: %s", task.exception())
 
     async def renew(self, path: DatasetPath) -> None:
         """Void a file whose origin has another generation, open or not, and ask for the new one."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from caterva2.compute.extents import ChunkPiece, read_layout, read_piece
 from caterva2.compute.frames import ChunkLayout, Skeleton
+from caterva2.compute.heads import Heads
 from caterva2.model.datasets import Entry
 from caterva2.model.paths import DatasetPath
 from caterva2.storage.blockcache import Mirror
@@ -19,9 +20,6 @@ if TYPE_CHECKING:
 
 
 _serials = itertools.count()
-
-HEADS_KEPT = 4096
-"""Heads of chunks that an open file keeps in memory."""
 
 
 @dataclass(eq=False)
@@ -39,7 +37,7 @@ class LocalFile:
     skeleton: Skeleton
     frame: StoredFrame
     serial: int = field(default_factory=_serials.__next__)
-    heads: dict[int, tuple[bytes, ChunkLayout]] = field(default_factory=dict)
+    heads: Heads = field(default_factory=Heads)
     looked_at: float = field(default_factory=time.monotonic)
 
     def head(self, nchunk: int) -> tuple[bytes, ChunkLayout]:
@@ -48,8 +46,7 @@ class LocalFile:
         if head is None:
             raw, layout = read_layout(self.frame.read, self.skeleton, nchunk)
             head = (raw[: layout.head_size], layout)
-            if len(self.heads) < HEADS_KEPT:
-                self.heads[nchunk] = head
+            self.heads.keep(nchunk, head)
         return head
 
     def piece(self, nchunk: int, blocks: list[int] | None) -> ChunkPiece:
