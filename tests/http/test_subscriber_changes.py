@@ -149,6 +149,8 @@ async def test_root_is_subscribed_to_by_its_first_use(cluster: Cluster) -> None:
         publisher = cluster.publishers["foo"].service
         await publisher.root.refresh(["dir"])
 
+    # A name that the subscriber does not know makes it ask the broker which roots there are.
+    assert (await cluster.get("/api/list/nobody")).status_code == 404
     assert (await cluster.get("/api/roots")).json()["foo"]["subscribed"] is None
     assert (await cluster.get("/api/list/foo")).json() == ["dir/x.b2nd"]
     assert (await cluster.get("/api/roots")).json()["foo"]["subscribed"] is True
