@@ -103,7 +103,13 @@ class Application(TornadoApplication):
             request = handler.request
             access_log.info(
                 "%s %s %s %s %d bytes %.2f ms %s",
-                request.method, label, request.uri, status, nbytes, seconds * 1000, request.remote_ip,
+                request.method,
+                label,
+                request.uri,
+                status,
+                nbytes,
+                seconds * 1000,
+                request.remote_ip,
                 extra={"request_id": handler.request_id},
             )
 
@@ -123,7 +129,11 @@ class Application(TornadoApplication):
         self._idle.clear()
         request = socket.request
         access_log.info(
-            "%s %s %s 101 %s", request.method, socket.endpoint.label, request.uri, request.remote_ip,
+            "%s %s %s 101 %s",
+            request.method,
+            socket.endpoint.label,
+            request.uri,
+            request.remote_ip,
             extra={"request_id": socket.request_id},
         )
 
