@@ -44,7 +44,7 @@ from caterva2.compute.extents import (
 )
 from caterva2.compute.frames import ChunkLayout, Skeleton, head_length, parse_chunk, skeleton_from_parts
 from caterva2.compute.heads import Heads
-from caterva2.errors import BrokenDataset
+from caterva2.errors import BrokenDataset, CorruptChunk
 from caterva2.storage.pagecache import read_now
 
 logger = logging.getLogger(__name__)
@@ -90,10 +90,11 @@ class Mirror:
     """
 
     def __init__(
-        self, cache: BlockCache, id_: MirrorId, skeleton: Skeleton, data: int, table: int, used: int
+        self, cache: BlockCache, header: _Header, skeleton: Skeleton, *, data: int, table: int, used: int
     ) -> None:
-        self.id = id_
+        self.id = header.id
         self.skeleton = skeleton
+        self._header = header
         self._cache = cache
         self._data = data
         self._table = table
@@ -211,13 +212,13 @@ class Mirror:
         return ChunkPiece(nchunk, layout, head[0], {block: data})
 
     def _one_block(self, nchunk: int, block: int, head: tuple[bytes, ChunkLayout]) -> ChunkPiece | None:
-        stored = os.pread(self._table, 8, self._row_offset(nchunk) + 8 * (block + 1))
-        expected = int.from_bytes(stored, "little")
-        if not expected:
-            return None
         try:
+            stored = os.pread(self._table, 8, self._row_offset(nchunk) + 8 * (block + 1))
+            expected = int.from_bytes(stored, "little")
+            if not expected:
+                return None
             piece = read_piece(self._read, self.skeleton, nchunk, [block], head)
-        except EOFError:
+        except (EOFError, OSError):
             self._forget(nchunk, [block + 1])
             return None
         if digest(piece.blocks[block]) != expected:
@@ -265,22 +266,36 @@ class Mirror:
             return None
         return data[start - low : stop - low]
 
-    def skeleton_bytes(self, start: int, stop: int) -> bytes:
-        """Read bytes of the frame before or behind its chunks."""
-        return self._read(start, stop - start)
+    def skeleton_bytes(self, start: int, stop: int) -> memoryview | None:
+        """Read bytes of the frame before or behind its chunks, verified; None if they are damaged."""
+        header = self._header
+        first, end, part = (0, header.start, 0) if stop <= header.start else (header.stop, header.size, 1)
+        with contextlib.suppress(EOFError):
+            data = memoryview(self._read(first, end - first))
+            if digest(data) == header.digests[part]:
+                return data[start - first : stop - first]
+        return None
 
     def put(self, record: Record) -> bool:
-        """Keep verified units of this very frame; False if there is no room. Never raises for a full disk."""
+        """Keep verified units of this very frame; False if there is no room. Never raises for a full disk.
+
+        Raises
+        ------
+        CorruptChunk
+            They do not lie in the chunk that they are said to be of.
+        """
         units = record.units
-        if units.nchunk < 0 or record.special:
+        if units.nchunk < 0 or record.special or not len(units.numbers):
             return False
+        self._check(units)
         with self._cache.room(units.nbytes + _BLOCK, self) as is_room:
             if not is_room:
                 return False
             try:
-                self._write(record)
+                if not self._write(record):
+                    return False
             except OSError as exc:
-                if exc.errno not in _OUT_OF_ROOM and exc.errno != errno.EBADF:
+                if exc.errno not in _OUT_OF_ROOM:
                     raise
                 self._cache.full(exc)
                 return False
@@ -289,19 +304,29 @@ class Mirror:
         self._touch(units.nchunk)
         return True
 
-    def _write(self, record: Record) -> None:
-        """Write the bytes, then their checksums."""
-        units = record.units
-        at = 0
-        for first, _, nbytes in units.runs():
-            _pwrite(self._data, record.payload[at : at + nbytes], int(units.offsets[first]))
-            at += nbytes
-        with self._lock:
-            if self.is_dropped or self._table < 0:
+    def _check(self, units: Units) -> None:
+        skeleton, nchunk = self.skeleton, units.nchunk
+        if nchunk < skeleton.nchunks and not skeleton.special(nchunk):
+            low, high = int(skeleton.offsets[nchunk]), int(skeleton.stops[nchunk])
+            inside = units.offsets.min() >= low and (units.offsets + units.lengths).max() <= high
+            if inside and units.numbers.max() < skeleton.width:
                 return
+        raise CorruptChunk(f"the publisher of {self.id.root}/{self.id.path} sent data of another chunk")
+
+    def _write(self, record: Record) -> bool:
+        """Write the bytes, then their checksums; False if the files are gone or closed."""
+        units = record.units
+        with self._lock:  # also for the bytes: nobody closes the files, or gives a chunk up, meanwhile
+            if self.is_dropped or self._table < 0:
+                return False
+            at = 0
+            for first, _, nbytes in units.runs():
+                _pwrite(self._data, record.payload[at : at + nbytes], int(units.offsets[first]))
+                at += nbytes
             row = self._row(units.nchunk)
             row[units.numbers] = record.digests
             _pwrite(self._table, row.tobytes(), self._row_offset(units.nchunk))
+        return True
 
     def measure(self) -> int:
         """Find out what the files take on disk; return how much less that is than before."""
@@ -349,7 +374,9 @@ class Mirror:
 
     def _row(self, nchunk: int) -> Digests:
         width = self.skeleton.width * 8
-        data = os.pread(self._table, width, self._row_offset(nchunk))
+        data = b""
+        with contextlib.suppress(OSError):
+            data = os.pread(self._table, width, self._row_offset(nchunk))
         return np.frombuffer(bytearray(data.ljust(width, b"\0")), "<u8")
 
     def _forget(self, nchunk: int, numbers: Iterable[int]) -> None:
@@ -361,12 +388,15 @@ class Mirror:
                 _pwrite(self._table, row.tobytes(), self._row_offset(nchunk))
 
     def _read(self, offset: int, length: int) -> bytes:
-        data = os.pread(self._data, length, offset)
-        while len(data) < length:
-            more = os.pread(self._data, length - len(data), offset + len(data))
-            if not more:
-                raise EOFError("the mirror is shorter than its frame")
-            data += more
+        try:
+            data = os.pread(self._data, length, offset)
+            while len(data) < length:
+                more = os.pread(self._data, length - len(data), offset + len(data))
+                if not more:
+                    raise EOFError("the mirror is shorter than its frame")
+                data += more
+        except OSError as exc:
+            raise EOFError(f"the mirror can not be read: {exc.strerror}") from exc
         return data
 
 
@@ -679,7 +709,7 @@ def _open_mirror(cache: BlockCache, id_: MirrorId, table: Path, data: Path, used
             raise ValueError("the skeleton is damaged")
         skeleton = skeleton_from_parts(before, behind, header.size)
         os.utime(table)
-        return Mirror(cache, id_, skeleton, data_fd, table_fd, used)
+        return Mirror(cache, header, skeleton, data=data_fd, table=table_fd, used=used)
     except BaseException:
         os.close(data_fd)
         os.close(table_fd)
