@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable
 
@@ -18,6 +19,9 @@ from caterva2.runtime.workers import Lane, Workers
 from caterva2.storage.state import Catalog
 
 logger = logging.getLogger(__name__)
+
+FIRST_LIST_S = 2.0
+"""How long the start waits for the broker; then it goes on with what is known."""
 
 
 class Network:
@@ -65,6 +69,9 @@ class Network:
             synced_at = state.get("synced_at")
             root.start(synced_at=None if synced_at is None else float(synced_at))
         if self._broker is not None:
+            # Who asks in the first instant sees all roots; the relay goes on trying if this fails.
+            with contextlib.suppress(Caterva2Error, TimeoutError):
+                await asyncio.wait_for(self._list_roots(), FIRST_LIST_S)
             relay = Relay(
                 self._broker, secret=self._secret,
                 opened=self._list_roots, received=self._received, lost=self._lost,
