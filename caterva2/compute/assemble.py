@@ -151,7 +151,7 @@ def _decompress(chunk: bytes | bytearray | memoryview, out: Bytes, nbytes: int, 
         return
     try:
         blosc2.decompress2(chunk, out[:nbytes], nthreads=nthreads)
-    except (RuntimeError, ValueError, TypeError) as exc:
+    except (RuntimeError, ValueError, TypeError, SystemError, MemoryError) as exc:
         raise CorruptChunk("a chunk can not be decompressed") from exc
 
 

@@ -43,6 +43,7 @@ MAX_HEADER = 16 << 20
 MAX_TRAILER = 64 << 20
 MAX_INDEX = 32 << 20
 """Uncompressed bytes of an index: four million chunks. Taking one up takes six times its size."""
+MAX_SKELETON = MAX_HEADER + MAX_INDEX + MAX_TRAILER
 MAX_CHUNK = 2**31 - 33
 MAX_BLOCK = 536_866_816
 MAX_BLOCKS = 1 << 16
@@ -505,7 +506,7 @@ def decompress(chunk: Buffer, nbytes: int) -> bytes:
     """
     try:
         data = blosc2.decompress2(chunk, nthreads=1)
-    except (RuntimeError, ValueError, TypeError) as exc:
+    except (RuntimeError, ValueError, TypeError, SystemError, MemoryError) as exc:
         raise BrokenDataset("a chunk can not be decompressed") from exc
     if len(data) != nbytes:
         raise BrokenDataset(f"a chunk gives {len(data)} bytes instead of {nbytes}")

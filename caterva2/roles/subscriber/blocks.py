@@ -12,7 +12,9 @@ from typing import Any, NamedTuple, TypeVar
 from caterva2.compute.extents import (
     ChunkPiece,
     Record,
+    check_record,
     chunks_in_range,
+    most_record_bytes,
     piece_from_record,
 )
 from caterva2.compute.frames import Buffer, Skeleton
@@ -257,15 +259,22 @@ class BlockReader:
 
     async def _request(self, file: RemoteFile, request: BlocksRequest) -> dict[int, Record]:
         records: dict[int, Record] = {}
-        mirror = file.mirror
+        mirror, skeleton = file.mirror, file.skeleton
+        asked = {nchunk for nchunk, _ in request.chunks}
+        for start, stop in request.ranges:
+            asked.update(chunks_in_range(skeleton, start, stop))
 
         def keep(record: Record) -> None:
             nchunk = record.units.nchunk
+            check_record(record, skeleton)
+            if nchunk not in asked and nchunk != -1:
+                raise CorruptChunk(f"chunk {nchunk} came, and was not asked for")
             records[nchunk] = _join(records.get(nchunk), record)
             if mirror is not None:
                 mirror.put(record)
 
-        nbytes = await file.root.blocks(file.entry, request, keep)
+        most = most_record_bytes(skeleton, list(asked))
+        nbytes = await file.root.blocks(file.entry, request, keep, most=most)
         self._traffic.fetched(nbytes)
         return records
 
@@ -375,6 +384,10 @@ def _merge(want: Want, held: ChunkPiece | None, records: dict[int, Record], skel
     if held is not None and held.layout is not None:
         for block, part in held.blocks.items():
             piece.blocks.setdefault(block, part)
+    if piece.layout is not None and piece.layout.nblocks:
+        wanted = range(piece.layout.nblocks) if want.blocks is None else want.blocks
+        if not piece.blocks.keys() >= set(wanted):
+            raise CorruptChunk(f"the publisher did not send all blocks of chunk {want.nchunk}")
     return piece
 
 

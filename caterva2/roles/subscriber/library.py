@@ -7,11 +7,11 @@ import logging
 import time
 import weakref
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from caterva2.compute.extents import Record
-from caterva2.compute.frames import skeleton_from_parts
+from caterva2.compute.extents import Record, check_record
+from caterva2.compute.frames import MAX_SKELETON, Skeleton, skeleton_from_parts
 from caterva2.compute.heads import open_nbytes
 from caterva2.errors import (
     BrokenDataset,
@@ -41,6 +41,8 @@ logger = logging.getLogger(__name__)
 OPEN_FILES = 256
 OPEN_BYTES = 48 << 20
 """Memory for what is known of open files: some 40 large ones."""
+SLACK = 64 << 10
+"""The size of a frame that is still to be made is an estimate."""
 LOOK_AGAIN_S = 0.1
 OPEN_ATTEMPTS = 3
 FRESH = Freshness(fresh=True)
@@ -321,16 +323,26 @@ class Library:
             if isinstance(entry.info, BrokenInfo):
                 raise BrokenDataset(f"{path} can not be read: {entry.info.reason}")
         received: list[Record] = []
-        await root.blocks(entry, BlocksRequest(skeleton=True), received.append)
-        if len(received) != 1 or len(received[0].units.numbers) != 2:
-            raise CorruptChunk(f"the publisher of {path} did not send its skeleton")
-        before, behind = (bytes(part) for part in received[0].parts())
-        size = int(received[0].units.offsets[1]) + len(behind)
-        skeleton = skeleton_from_parts(before, behind, size)
+        most = min(entry.size + SLACK, MAX_SKELETON)
+        await root.blocks(entry, BlocksRequest(skeleton=True), received.append, most=most)
+        skeleton, before, behind = await self._workers.run(Lane.CPU, _received_skeleton, path, received)
         mirror = await self._workers.run(
             Lane.DISK, self._cache.create, _mirror_id(path, entry), skeleton, before, behind
         )
         return RemoteFile(path, entry, skeleton, root, mirror)
+
+
+def _received_skeleton(path: DatasetPath, records: Sequence[Record]) -> tuple[Skeleton, bytes, bytes]:
+    """Return a skeleton, and the bytes before and behind the chunks."""
+    if len(records) != 1 or records[0].units.nchunk != -1 or len(records[0].units.numbers) != 2:
+        raise CorruptChunk(f"the publisher of {path} did not send its skeleton")
+    before, behind = (bytes(part) for part in records[0].parts())
+    try:
+        skeleton = skeleton_from_parts(before, behind, int(records[0].units.offsets[1]) + len(behind))
+    except BrokenDataset as exc:
+        raise CorruptChunk(f"the publisher of {path} sent a skeleton that can not be: {exc.message}") from exc
+    check_record(records[0], skeleton)
+    return skeleton, before, behind
 
 
 def _mirror_id(path: DatasetPath, entry: Entry) -> MirrorId:

@@ -22,7 +22,7 @@ from caterva2.errors import (
     TimedOut,
     TransportError,
 )
-from caterva2.model.datasets import Entry, FileInfo
+from caterva2.model.datasets import Entry, FileInfo, entry_problem
 from caterva2.model.events import DatasetChanged, DatasetRemoved, Envelope, Event, Resync
 from caterva2.model.requests import BlocksRequest
 from caterva2.model.roots import Freshness, RootInfo, RootStatus
@@ -41,6 +41,7 @@ SILENCE_S = 4.0
 SILENT = f"it has been silent for {SILENCE_S:g} s"
 SYNC_WAIT_S = 4.0
 """How long a request waits for a first listing; clients give up after 5 s."""
+MAX_FILES = 5_000_000
 MANY = 1000
 """Changes above this number become one `Resync`."""
 
@@ -215,11 +216,23 @@ class RemoteRoot:
         except DatasetNotFound:
             await self.apply(DatasetRemoved(root=self.name, path=path))
             raise
+        problem = entry_problem(entry)
+        if problem is None and entry.path != path:
+            problem = f"{path!r} was asked for, {entry.path!r} came"
+        if problem is not None:
+            raise CorruptChunk(f"the publisher of {self.name} described what can not be: {problem}")
         await self.apply(DatasetChanged(root=self.name, entry=entry))
         return entry
 
-    async def blocks(self, entry: Entry, request: BlocksRequest, keep: Callable[[Record], object]) -> int:
+    async def blocks(
+        self, entry: Entry, request: BlocksRequest, keep: Callable[[Record], object], *, most: int
+    ) -> int:
         """Ask the publisher for parts of a stored frame; `keep` is called in another thread.
+
+        Parameters
+        ----------
+        most
+            Bytes that the answer can have at the most.
 
         Returns
         -------
@@ -233,7 +246,7 @@ class RemoteRoot:
         DatasetChanged
             The file is no longer of this generation.
         """
-        return await self._call(lambda: self._peer.blocks(entry.path, entry.etag, request, keep))
+        return await self._call(lambda: self._peer.blocks(entry.path, entry.etag, request, keep, most=most))
 
     async def _call(self, fn: Callable[[], T], *, patient: bool = False) -> T:
         asked_at = time.monotonic()
@@ -312,7 +325,11 @@ class RemoteRoot:
             await self._apply(event)
 
     async def _apply(self, event: Event) -> None:
+        if isinstance(event, DatasetChanged | DatasetRemoved) and event.root != self.name:
+            return
         if isinstance(event, DatasetChanged):
+            if not self._is_possible(event.entry):
+                return
             known = await self._workers.run(Lane.DISK, self._catalog.get, self.name, event.entry.path)
             if known is not None and known.etag == event.entry.etag:
                 if known != event.entry and _is_complete(event.entry):
@@ -330,32 +347,43 @@ class RemoteRoot:
             return
         self._hub.publish(event)
 
+    def _is_possible(self, entry: Entry) -> bool:
+        """Tell whether an entry makes sense; one that does not must not hide the others."""
+        problem = entry_problem(entry)
+        if problem is not None:
+            logger.warning("left out a file of %s: %s", self.name, problem)
+        return problem is None
+
     async def _sync(self) -> None:
         """Make the catalog equal to the publisher's, page by page."""
         async with self._lock:
             known = await self._workers.run(Lane.DISK, lambda: dict(self._catalog.etags(self.name)))
             generation = await self._workers.run(Lane.DISK, self._catalog.begin_replace, self.name)
             events: list[Event] = []
-            nchanges = 0
+            nchanges = nfiles = 0
             after: str | None = None
             while True:
                 at = after
                 page = await self._workers.run(Lane.NET, self._peer.catalog_page, at, PAGE)
+                entries = [entry for entry in page.entries if self._is_possible(entry)]
                 changed = []
-                for entry in page.entries:
+                for entry in entries:
                     before = known.pop(entry.path, None)
                     if before == entry.etag:
                         continue
                     changed.append(entry)
                     if before is not None:
                         self._changed(self.name, entry.path)
-                await self._workers.run(Lane.DISK, self._catalog.upsert, self.name, page.entries)
+                await self._workers.run(Lane.DISK, self._catalog.upsert, self.name, entries)
                 nchanges += len(changed)
                 if nchanges <= MANY:
                     events.extend(DatasetChanged(root=self.name, entry=entry) for entry in changed)
+                nfiles += len(entries)
                 after = page.next
                 if after is None:
                     break
+                if (at is not None and after <= at) or nfiles > MAX_FILES:
+                    raise ProtocolMismatch(f"the catalog of {self.name} has no end")
             await self._workers.run(Lane.DISK, self._catalog.end_replace, self.name, generation)
             for path in known:
                 self._changed(self.name, path)

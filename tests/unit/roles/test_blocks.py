@@ -43,7 +43,9 @@ class Root:
         self.arrived = asyncio.Event()
         self.error: Exception | None = None
 
-    async def blocks(self, _: Entry, request: BlocksRequest, keep: Callable[[Record], object]) -> int:
+    async def blocks(
+        self, _: Entry, request: BlocksRequest, keep: Callable[[Record], object], *, most: int
+    ) -> int:
         event = asyncio.Event()
         self.requests.append((request, event))
         self.arrived.set()
@@ -59,6 +61,7 @@ class Root:
             buffer[:] = body[at : at + len(buffer)]
             at += len(buffer)
 
+        assert len(body) <= most
         for record in read_records(readinto, total=len(body)):
             keep(record)
         return len(body)
