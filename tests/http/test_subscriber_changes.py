@@ -322,6 +322,32 @@ async def test_reader_that_leaves_early_does_no_harm(cluster: Cluster) -> None:
     assert cluster.subscriber.service.subscriber._reader._budget.held == 0
 
 
+async def test_client_that_stops_reading_does_not_hold_up_others(cluster: Cluster) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (6000, 6000), dtype=np.uint8)
+    async with cluster.changed("foo/x.b2nd"):
+        await cluster.subscribe("foo")
+        cluster.add_array("foo/x.b2nd", noise, chunks=(1000, 1000), blocks=(100, 100))
+    address = cluster.subscriber.address
+    budget = cluster.subscriber.service.subscriber._reader._budget
+    reader, writer = await asyncio.open_connection(address.host, address.port, limit=1024)
+    writer.write(b"GET /api/fetch/foo/x.b2nd HTTP/1.1\r\nHost: x\r\n\r\n")
+    await reader.readline()
+
+    async with asyncio.timeout(15):
+        while not budget.held:
+            await cluster.get("/healthz")
+        for start in (10, 3000, 4000):
+            found = await cluster.fetch("foo/x.b2nd", f"{start}:{start + 1500}, 50:3000")
+            np.testing.assert_array_equal(found, noise[start : start + 1500, 50:3000])
+
+        while await reader.readline() != b"\r\n":
+            pass
+        body = await reader.readexactly((cluster.root("foo") / "x.b2nd").stat().st_size)
+    assert body == (cluster.root("foo") / "x.b2nd").read_bytes()
+    writer.close()
+    await writer.wait_closed()
+
+
 async def test_broken_file_does_not_hide_the_others(cluster: Cluster) -> None:
     await cluster.subscribe("foo")
     async with cluster.changed("foo/good.b2nd"), cluster.changed("foo/bad.b2nd"):

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import collections
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple
 
 from caterva2.compute.extents import (
     ChunkPiece,
@@ -21,19 +20,16 @@ from caterva2.compute.frames import Buffer, Skeleton
 from caterva2.errors import CorruptChunk
 from caterva2.model.requests import BlocksRequest
 from caterva2.roles.subscriber.opened import LocalFile, OpenedFile, RemoteFile
+from caterva2.roles.subscriber.readahead import STALL_S, ReadAhead
 from caterva2.roles.subscriber.traffic import Traffic
 from caterva2.runtime.budget import Budget
 from caterva2.runtime.workers import Lane, Workers
 from caterva2.storage.blockcache import Mirror
 
-G = TypeVar("G")
-R = TypeVar("R")
 logger = logging.getLogger(__name__)
 
 GROUP_BYTES = 4 << 20
 GROUP_CHUNKS = 256
-DEPTH = 4
-"""Groups that one request may have under way."""
 READ_BYTES = 2 << 20
 MEMORY = 16 << 20
 
@@ -73,12 +69,19 @@ class BlockReader:
         Lanes for disk and network.
     traffic
         Counters of what came from where.
+    memory
+        Bytes that all readers together may hold.
+    stall_s
+        See `caterva2.roles.subscriber.readahead`.
     """
 
-    def __init__(self, workers: Workers, traffic: Traffic, *, memory: int = MEMORY) -> None:
+    def __init__(
+        self, workers: Workers, traffic: Traffic, *, memory: int = MEMORY, stall_s: float = STALL_S
+    ) -> None:
         self._workers = workers
         self._traffic = traffic
         self._budget = Budget(memory)
+        self._ahead = ReadAhead(self._budget, stall_s=stall_s)
         self._flying: dict[tuple[int, int], list[_Flight]] = {}
         self._tasks: set[asyncio.Task[dict[int, Record]]] = set()
 
@@ -99,7 +102,7 @@ class BlockReader:
             The file is no longer of this generation.
         """
         groups = _groups(file.skeleton, wants)
-        async for pieces in self._in_order(groups, lambda group: self._group(file, group)):
+        async for pieces in self._ahead.in_order(groups, lambda group: self._group(file, group)):
             yield pieces
 
     async def spans(self, file: OpenedFile, start: int, stop: int) -> AsyncIterator[Buffer]:
@@ -115,30 +118,9 @@ class BlockReader:
                 yield part
             return
         groups = _span_groups(file.skeleton, start, stop)
-        async for parts in self._in_order(groups, lambda group: self._span_group(file, group)):
+        async for parts in self._ahead.in_order(groups, lambda group: self._span_group(file, group)):
             for part in parts:
                 yield part
-
-    async def _in_order(
-        self, groups: Iterable[tuple[G, int]], run: Callable[[G], Coroutine[Any, Any, R]]
-    ) -> AsyncGenerator[R, None]:
-        """Run groups of known size ahead, within the memory that there is; yield their results in order."""
-        pending: collections.deque[tuple[asyncio.Task[R], int]] = collections.deque()
-        try:
-            for group, nbytes in groups:
-                while pending and (len(pending) >= DEPTH or not self._budget.fits(nbytes)):
-                    yield await pending[0][0]
-                    self._budget.release(pending.popleft()[1])
-                held = await self._budget.acquire(nbytes)
-                pending.append((asyncio.create_task(run(group)), held))
-            while pending:
-                yield await pending[0][0]
-                self._budget.release(pending.popleft()[1])
-        finally:
-            for task, held in pending:
-                task.cancel()
-                self._budget.release(held)
-            await asyncio.gather(*(task for task, _ in pending), return_exceptions=True)
 
     async def prefetch(self, file: OpenedFile, ranges: Iterable[tuple[int, int]]) -> None:
         """Fetch what is missing of many byte ranges in one request, if that is not much."""
