@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import collections
 import contextlib
+import logging
 import math
 import os
 import tempfile
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
 from typing import IO, NamedTuple, cast
 
 from caterva2.compute.answers import (
@@ -28,16 +29,18 @@ from caterva2.compute.extents import (
     record_size,
     skeleton_units,
 )
-from caterva2.compute.frames import ArrayMeta, Buffer
+from caterva2.compute.frames import CHUNK_HEADER, ArrayMeta, Buffer
 from caterva2.compute.planning import Touched, chunk_count, decoded_nbytes, touched_chunks
 from caterva2.compute.smallwindow import BlockCut, cut_window, decode_block, fill_small
-from caterva2.errors import ResponseTooLarge, ServiceError
+from caterva2.errors import OutOfRoom, ResponseTooLarge
 from caterva2.model.slicing import Window
 from caterva2.roles.subscriber.blocks import BlockReader, Want
 from caterva2.roles.subscriber.decoded import DecodedBlocks
 from caterva2.roles.subscriber.opened import OpenedFile
 from caterva2.runtime.budget import Budget
 from caterva2.runtime.workers import Lane, Workers
+
+logger = logging.getLogger(__name__)
 
 FEW_CHUNKS = 64
 PLAN_BATCH = 1024
@@ -125,7 +128,11 @@ class SliceReader:
                     Lane.CPU, whole_frame, out, selection, plain=file.skeleton.meta is None
                 )
             return Answer(frame, None, sum(map(len, frame)))
-        return await self._spooled(file, selection)
+        try:
+            return await self._spooled(file, selection)
+        except OutOfRoom as exc:
+            logger.info("an answer is sent uncompressed, for it can not be put together: %s", exc.message)
+            return self._uncompressed(file, selection)
 
     def _quick_frame(
         self, file: OpenedFile, selection: Selection, cuts: Sequence[BlockCut]
@@ -202,17 +209,13 @@ class SliceReader:
         window = selection.window
         dtype = result_dtype(array, selection.field)
         nbytes = window.size * dtype.itemsize
-        kept = [axis for axis in window.axes if not axis.drop]
-        near = [c for c, axis in zip(array.chunks, window.axes, strict=True) if not axis.drop]
-        geometry = answer_geometry(window.shape, near, dtype.itemsize)
+        geometry = self._geometry(file, selection)
         spool = await self._workers.run(Lane.DISK, _open_spool, self._spool)
         try:
             sizes: list[int] = []
             pending: list[asyncio.Task[bytes]] = []
             try:
-                for part in answer_parts(kept, geometry):
-                    full = iter(part)
-                    sub = Window(tuple(axis if axis.drop else next(full) for axis in window.axes))
+                for sub in _parts(window, geometry):
                     pending.append(asyncio.create_task(self._chunk(file, sub, selection, geometry)))
                     if len(pending) >= 2:
                         sizes.append(await self._workers.run(Lane.DISK, _append, spool, await pending.pop(0)))
@@ -236,10 +239,46 @@ class SliceReader:
         await anext(stream)  # a generator that never began does nothing when it is closed
         return Answer(None, stream, len(before) + sum(sizes) + len(after))
 
-    async def _chunk(self, file: OpenedFile, sub: Window, selection: Selection, geometry: Geometry) -> bytes:
+    def _uncompressed(self, file: OpenedFile, selection: Selection) -> Answer:
+        """Make a large frame chunk by chunk as it is sent: of uncompressed chunks the sizes are known."""
+        array, meta = file.skeleton.array, file.skeleton.meta
+        dtype = result_dtype(array, selection.field)
+        geometry = self._geometry(file, selection)
+        chunksize = math.prod(geometry.chunks) * dtype.itemsize
+        total = chunksize * geometry.nchunks if meta else selection.window.size * dtype.itemsize
+        sizes = [CHUNK_HEADER + min(chunksize, total - n * chunksize) for n in range(geometry.nchunks)]
+        before, after = frame_ends(
+            sizes, total, geometry if meta else None, dtype_to_text(dtype), dtype.itemsize,
+            math.prod(geometry.blocks) * dtype.itemsize, chunksize,
+        )  # fmt: skip
+
+        async def stream() -> AsyncGenerator[Buffer, None]:
+            yield before
+            for sub in _parts(selection.window, geometry):
+                yield await self._chunk(file, sub, selection, geometry, raw=True)
+            yield after
+
+        return Answer(None, stream(), len(before) + sum(sizes) + len(after))
+
+    @staticmethod
+    def _geometry(file: OpenedFile, selection: Selection) -> Geometry:
+        array, window = file.skeleton.array, selection.window
+        near = [c for c, axis in zip(array.chunks, window.axes, strict=True) if not axis.drop]
+        return answer_geometry(window.shape, near, result_dtype(array, selection.field).itemsize)
+
+    async def _chunk(
+        self, file: OpenedFile, sub: Window, selection: Selection, geometry: Geometry, *, raw: bool = False
+    ) -> bytes:
         async with self._assembled(file, sub, copies=2) as out:
             return await self._workers.run(
-                Lane.CPU, answer_chunk, out, sub, selection.field, geometry, plain=file.skeleton.meta is None
+                Lane.CPU,
+                answer_chunk,
+                out,
+                sub,
+                selection.field,
+                geometry,
+                plain=file.skeleton.meta is None,
+                raw=raw,
             )
 
     async def _read_spool(
@@ -299,6 +338,13 @@ class SliceReader:
             async for pieces in self._reader.pieces(file, wants):
                 for buffer in await self._workers.run(Lane.CPU, _encode_all, pieces, file):
                     yield buffer
+
+
+def _parts(window: Window, geometry: Geometry) -> Iterator[Window]:
+    """Yield the window of each chunk of an answer."""
+    for part in answer_parts([axis for axis in window.axes if not axis.drop], geometry):
+        full = iter(part)
+        yield Window(tuple(axis if axis.drop else next(full) for axis in window.axes))
 
 
 def _check_chunks(file: OpenedFile, window: Window) -> None:
@@ -367,5 +413,5 @@ def _append(spool: IO[bytes], chunk: bytes) -> int:
     try:
         spool.write(chunk)
     except OSError as exc:
-        raise ServiceError("there is no room to put the answer together", hint="ask for it in parts") from exc
+        raise OutOfRoom(f"the answer can not be spooled: {exc.strerror}") from exc
     return len(chunk)
