@@ -379,6 +379,15 @@ async def test_large_windows_are_those_of_numpy(
 
 
 @each_root
+@pytest.mark.parametrize("slice_", ["1:", ":-1:3", "5:200", "999:1001"])
+async def test_windows_of_tiny_blocks_are_those_of_numpy(filled: Cluster, root: str, slice_: str) -> None:
+    found = await filled.fetch(f"{root}/tiny.b2nd", slice_)
+
+    key = slice(*(int(part) if part else None for part in slice_.split(":")))
+    same(found, arrays()["tiny.b2nd"][key])
+
+
+@each_root
 async def test_computed_answers_have_no_ranges_and_no_name(filled: Cluster, root: str) -> None:
     for path, slice_ in (("ds-1d.b2nd", "3:9"), ("README.md", "3:9"), ("big.b2nd", "1:99")):
         answer = await filled.get(url(f"{root}/{path}"), params={"slice_": slice_})

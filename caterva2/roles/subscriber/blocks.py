@@ -153,7 +153,7 @@ class BlockReader:
         if not missing:
             return [piece for piece in held if piece is not None]
         records = await self._fetch(file, missing)
-        return [_merge(want, piece, records, file.skeleton) for want, piece in zip(wants, held, strict=True)]
+        return await self._workers.run(Lane.CPU, _merge_all, wants, held, records, file.skeleton)
 
     async def _span_group(self, file: RemoteFile, spans: Sequence[Span]) -> list[Buffer]:
         parts: list[Buffer | None] = [None] * len(spans)
@@ -354,6 +354,15 @@ def _absent_ranges(mirror: Mirror, ranges: Sequence[tuple[int, int]]) -> list[tu
 
 def _join(first: Record | None, second: Record) -> Record:
     return second if first is None else first.joined(second)
+
+
+def _merge_all(
+    wants: Sequence[Want],
+    held: Sequence[ChunkPiece | None],
+    records: dict[int, Record],
+    skeleton: Skeleton,
+) -> list[ChunkPiece]:
+    return [_merge(want, piece, records, skeleton) for want, piece in zip(wants, held, strict=True)]
 
 
 def _merge(want: Want, held: ChunkPiece | None, records: dict[int, Record], skeleton: Skeleton) -> ChunkPiece:

@@ -45,7 +45,8 @@ logger = logging.getLogger(__name__)
 FEW_CHUNKS = 64
 PLAN_BATCH = 1024
 SMALL = 256 << 10
-"""Stored blocks of at most so many uncompressed bytes are read and decoded in one step."""
+SMALL_BLOCKS = 256
+"""Stored blocks of at most so many uncompressed bytes, and so many of them, are decoded in one step."""
 NOW_BLOCKS = 4
 NOW_BYTES = 128 << 10
 """Windows of so many blocks, of so many uncompressed bytes, that are in memory are decoded without a lane:
@@ -109,7 +110,8 @@ class SliceReader:
                 hint="ask for it in parts",
             )
         _check_chunks(file, selection.window)
-        cuts = cut_window(array, selection.window, max(1, SMALL // max(1, array.block_nbytes)))
+        limit = min(SMALL_BLOCKS, max(1, SMALL // max(1, array.block_nbytes)))
+        cuts = cut_window(array, selection.window, limit)
         if cuts is not None:
             frame = self._quick_frame(file, selection, cuts)
             if frame is None:
