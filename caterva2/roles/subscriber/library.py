@@ -167,7 +167,7 @@ class Library:
                 raise NotADataset(f"{path} is a directory")
             return await self._workers.run(Lane.DISK, _describe_local, source, path)
         root = await self._remote(path.root)
-        entry = await self._workers.run(Lane.DISK, self._catalog.get, root.name, path.relative)
+        entry = await root.files.get(path.relative)
         if entry is None:
             if not path.parts or await self._workers.run(
                 Lane.DISK, self._catalog.has_directory, root.name, path.relative
@@ -205,8 +205,8 @@ class Library:
         file = self._open.get(path)
         if file is None:
             return None
-        if isinstance(file, RemoteFile) and file.mirror is not None and file.mirror.is_dropped:
-            del self._open[path]  # the cache had no room for it
+        if isinstance(file, RemoteFile) and file.is_passing:
+            del self._open[path]
             return None
         self._open.move_to_end(path)
         return file

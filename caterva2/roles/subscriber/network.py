@@ -142,7 +142,7 @@ class Network:
         """
         root = await self.known(name)
         if not root.subscribed:
-            await self._workers.run(Lane.DISK, self._catalog.set_root_state, name, http=root.http)
+            await root.files.keep(http=root.http)
             if not root.subscribed:
                 root.start(synced_at=None)
         await root.wait_ready()
@@ -165,8 +165,10 @@ class Network:
         self.connected = True
         self.error = None
         for name, info in found.items():
-            await self._update(info)
-            del name
+            try:
+                await self._update(info)
+            except Caterva2Error as exc:  # one that can not be must not hide the others
+                logger.warning("left out the root %r: %s", name, exc.message)
         for name, root in list(self._roots.items()):
             if name not in found and not root.subscribed:
                 del self._roots[name]
@@ -179,7 +181,7 @@ class Network:
         if root.http != info.http:
             await root.move(info.http)
             if root.subscribed:
-                await self._workers.run(Lane.DISK, self._catalog.set_root_state, info.name, http=info.http)
+                await root.files.keep(http=info.http)
         if info.status is RootStatus.ONLINE:
             root.poke()
         if new or before != (root.http, root.status):

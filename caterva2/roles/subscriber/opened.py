@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 _serials = itertools.count()
 
+UNCACHED_S = 5.0
+"""A file for which the cache had no room is opened again after so many seconds."""
+
 
 @dataclass(eq=False)
 class LocalFile:
@@ -81,6 +84,14 @@ class RemoteFile:
     root: RemoteRoot
     mirror: Mirror | None
     serial: int = field(default_factory=_serials.__next__)
+    opened_at: float = field(default_factory=time.monotonic)
+
+    @property
+    def is_passing(self) -> bool:
+        """Whether it had better be opened again: the cache gave it up, or may have room for it by now."""
+        if self.mirror is None:
+            return time.monotonic() - self.opened_at > UNCACHED_S
+        return self.mirror.is_dropped
 
     def head(self, nchunk: int) -> tuple[bytes, ChunkLayout] | None:
         """Return head and layout of a chunk, if they are cached. Blocking."""

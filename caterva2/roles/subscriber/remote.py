@@ -15,6 +15,7 @@ from caterva2.errors import (
     ConnectFailed,
     CorruptChunk,
     DatasetNotFound,
+    InternalError,
     Overloaded,
     ProtocolMismatch,
     PublisherUnavailable,
@@ -26,6 +27,7 @@ from caterva2.model.datasets import Entry, FileInfo, entry_problem
 from caterva2.model.events import DatasetChanged, DatasetRemoved, Envelope, Event, Resync
 from caterva2.model.requests import BlocksRequest
 from caterva2.model.roots import Freshness, RootInfo, RootStatus
+from caterva2.roles.subscriber.knownfiles import KnownFiles
 from caterva2.roles.subscriber.traffic import Traffic
 from caterva2.runtime.hub import Hub
 from caterva2.runtime.workers import Lane, Workers
@@ -79,6 +81,7 @@ class RemoteRoot:
         self.subscribed = False
         self.error: str | None = None
         self._secret = secret
+        self.files = KnownFiles(name, catalog, workers)
         self._catalog = catalog
         self._hub = hub
         self._workers = workers
@@ -122,6 +125,7 @@ class RemoteRoot:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
         await self._remember()
+        await self.files.stop()
         self._peer.close()
 
     async def move(self, http: str) -> None:
@@ -314,10 +318,7 @@ class RemoteRoot:
         if self._linked:
             self._synced_at = time.time()
         if self._synced_at is not None:
-            await self._workers.run(
-                Lane.DISK, self._catalog.set_root_state, self.name,
-                http=self.http, synced_at=repr(self._synced_at),
-            )  # fmt: skip
+            await self.files.keep(http=self.http, synced_at=repr(self._synced_at))
 
     async def apply(self, event: Event) -> None:
         """Apply an event of this root, once: what is known already is not told again."""
@@ -330,19 +331,19 @@ class RemoteRoot:
         if isinstance(event, DatasetChanged):
             if not self._is_possible(event.entry):
                 return
-            known = await self._workers.run(Lane.DISK, self._catalog.get, self.name, event.entry.path)
+            known = await self.files.get(event.entry.path)
             if known is not None and known.etag == event.entry.etag:
                 if known != event.entry and _is_complete(event.entry):
-                    await self._workers.run(Lane.DISK, self._catalog.upsert, self.name, [event.entry])
+                    await self.files.put(event.entry)
                 return
             self._changed(self.name, event.entry.path)
-            await self._workers.run(Lane.DISK, self._catalog.upsert, self.name, [event.entry])
+            await self.files.put(event.entry)
         elif isinstance(event, DatasetRemoved):
-            known = await self._workers.run(Lane.DISK, self._catalog.get, self.name, event.path)
+            known = await self.files.get(event.path)
             if known is None:
                 return
             self._changed(self.name, event.path)
-            await self._workers.run(Lane.DISK, self._catalog.remove, self.name, [event.path])
+            await self.files.remove(event.path)
         else:
             return
         self._hub.publish(event)
@@ -358,7 +359,11 @@ class RemoteRoot:
         """Make the catalog equal to the publisher's, page by page."""
         async with self._lock:
             known = await self._workers.run(Lane.DISK, lambda: dict(self._catalog.etags(self.name)))
-            generation = await self._workers.run(Lane.DISK, self._catalog.begin_replace, self.name)
+            try:
+                generation = await self._workers.run(Lane.DISK, self._catalog.begin_replace, self.name)
+            except InternalError as exc:
+                self.files.cannot_write(exc)
+                raise
             events: list[Event] = []
             nchanges = nfiles = 0
             after: str | None = None
@@ -385,6 +390,7 @@ class RemoteRoot:
                 if (at is not None and after <= at) or nfiles > MAX_FILES:
                     raise ProtocolMismatch(f"the catalog of {self.name} has no end")
             await self._workers.run(Lane.DISK, self._catalog.end_replace, self.name, generation)
+            self.files.replaced()
             for path in known:
                 self._changed(self.name, path)
             if nchanges + len(known) > MANY or not self._ready.is_set():

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Mapping
 from pathlib import Path
 
+from caterva2.errors import Caterva2Error
 from caterva2.model.events import DatasetChanged, DatasetRemoved, Event, Resync
 from caterva2.model.users import Principal
 from caterva2.roles.localroot import LocalRoot
@@ -88,7 +89,10 @@ class Subscriber:
         await self._workers.run(Lane.DISK, self.cache.load)
         self._tasks.spawn("void changed files", self._void_changed)
         for name, area in self._areas.items():
-            await area.start()
+            try:
+                await area.start()
+            except Caterva2Error as exc:
+                logger.warning("changes of %s can not be told now: %s", name, exc.message)
             self._tasks.spawn(f"watch {name}", functools.partial(self._watch, area, name))
         await self.network.start()
 
@@ -105,7 +109,10 @@ class Subscriber:
 
     async def _watch(self, area: LocalRoot, name: str) -> None:
         async for paths in self._watchers[name].changes():
-            await area.refresh(paths)
+            try:
+                await area.refresh(paths)
+            except Caterva2Error as exc:
+                logger.warning("changes of %s can not be taken up now: %s", name, exc.message)
 
     async def _void_changed(self) -> None:
         """Let go of files in own directories that have changed."""
