@@ -450,7 +450,7 @@ async def test_items_of_a_frame_have_its_typesize(
 
 
 @each_root
-@pytest.mark.parametrize("path", ["ds-1d.b2nd", "dir1/ds-2d.b2nd", "README.md", "ds-hello.b2frame"])
+@pytest.mark.parametrize("path", ["dir1/ds-2d.b2nd", "README.md"])
 @pytest.mark.parametrize(
     "slice_",
     [
