@@ -18,6 +18,7 @@ SOURCES := pyproject.toml constraints.txt
 WORKERS ?= 2
 PYTEST_ARGS ?=
 DEMO_ARGS ?=
+BENCH_ARGS ?=
 
 .PHONY: help demo test lint format types layers docs openapi bench clean
 
@@ -51,11 +52,11 @@ docs: $(VENV)/.dev ## the documentation, in docs/_build/html; warnings are error
 openapi: $(VENV)/.dev ## docs/openapi.json, from the endpoint table
 	$(BIN)/python -m caterva2.model.openapi > docs/openapi.json
 
-bench: $(VENV)/.tests ## the benchmarks; figures go to the terminal
-	$(BIN)/python -m benchmarks
+bench: $(VENV)/.tests ## the benchmarks; figures go to the terminal (nginx and wrk are used if installed)
+	$(BIN)/python -m benchmarks $(BENCH_ARGS)
 
 clean: ## remove what make made
-	rm -rf $(VENV) _demo docs/_build .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) _bench _demo benchmarks/results docs/_build .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 
 # One stamp for each set of extras; a change of the dependencies installs again.
 $(VENV)/.demo: $(VENV)/pyvenv.cfg $(SOURCES)

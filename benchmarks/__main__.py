@@ -1,13 +1,16 @@
 """Run the benchmarks: all of them, or those that are named.
 
 Peers run in the same rounds, so ratios mean something on a busy machine, and
-absolute figures little. Exit status 1 if a limit is missed and ``--strict`` is given.
+absolute figures little. Exit status 1 if a benchmark breaks, or if a limit is
+missed and ``--strict`` is given.
 """
 
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 
@@ -51,15 +54,24 @@ def main() -> int:
     unknown = sorted(set(options.names) - set(BENCHES))
     if unknown:
         parser.error(f"unknown {', '.join(unknown)}; there are {', '.join(BENCHES)}")
+    if shutil.which("curl") is None:
+        parser.error("curl is needed (apt-get install curl)")
+    broken: list[str] = []
     report = Report()
     bench = Settings(report, options.work.resolve(), options.rounds)
     with bench.stack:
         for name in options.names or (name for name in BENCHES if name != "memory"):
             report.bench = name
-            BENCHES[name](bench)
+            try:
+                BENCHES[name](bench)
+            except Exception:  # the others can still be measured
+                traceback.print_exc()
+                broken.append(name)
     file = report.save(Path(__file__).parent / "results")
     print(f"{len(report.missed)} limits missed; written to {file.relative_to(REPOSITORY)}")
-    return 1 if options.strict and report.missed else 0
+    if broken:
+        print(f"broken: {', '.join(broken)}")
+    return 1 if broken or (options.strict and report.missed) else 0
 
 
 if __name__ == "__main__":

@@ -36,7 +36,8 @@
     │   ├── CorruptChunk            502
     │   ├── Overloaded              503
     │   ├── PublisherUnavailable    503
-    │   └── BrokerUnavailable       503
+    │   ├── BrokerUnavailable       503
+    │   └── OutOfRoom               507
     ├── TransportError                   no usable answer arrived
     │   ├── ConnectFailed                (ConnectionError)
     │   ├── TimedOut                     (TimeoutError)
@@ -339,6 +340,13 @@ class BrokerUnavailable(ServiceError):
     status = 503
 
 
+class OutOfRoom(ServiceError):
+    """The disk of the service is full."""
+
+    code = "out-of-room"
+    status = 507
+
+
 class TransportError(Caterva2Error):
     """No usable answer arrived."""
 
@@ -397,6 +405,7 @@ def error_class(code: str | None, status: int) -> type[Caterva2Error]:
         429: TooManyRequests,
         500: InternalError,
         503: Overloaded,
+        507: OutOfRoom,
     }
     if status in by_status:
         return by_status[status]

@@ -213,7 +213,7 @@ class DataChannel:
                     connection = self._connect()
                 connection.request(method, self.urlbase.prefix + path, body=body, headers=dict(headers))
                 return connection, connection.getresponse()
-            except (OSError, http.client.HTTPException) as exc:
+            except (OSError, http.client.HTTPException, UnicodeError) as exc:  # a host that can not be a name
                 if connection is not None:
                     connection.close()
                 if reused and may_repeat and isinstance(exc, ConnectionError):

@@ -7,13 +7,13 @@ methods in a lane of threads.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 from urllib.parse import urlencode
 
 from caterva2.client.datachannel import Answer, DataChannel
 from caterva2.client.urlbase import Urlbase
 from caterva2.compute.extents import Record, read_records
-from caterva2.errors import Caterva2Error, ProtocolMismatch, ServiceError, error_class
+from caterva2.errors import Caterva2Error, ProtocolMismatch, ServiceError
 from caterva2.model import wire
 from caterva2.model.datasets import Entry
 from caterva2.model.paths import DatasetPath
@@ -23,7 +23,7 @@ from caterva2.model.roots import BrokerRoot
 
 T = TypeVar("T")
 SECRET_HEADER = "Caterva2-Secret"  # noqa: S105 (the name, not the secret)
-MAX_ANSWER = 256 << 20
+MAX_ANSWER = 32 << 20
 MAX_ERROR = 1 << 16
 
 
@@ -70,8 +70,15 @@ class Peer:
         """Ask a publisher for the complete description of a file."""
         return wire.answer_from_msgpack(self._get(f"/api/describe/{_quote(path)}"), Entry)
 
-    def blocks(self, path: str, etag: str, request: BlocksRequest, keep: Callable[[Record], object]) -> int:
+    def blocks(
+        self, path: str, etag: str, request: BlocksRequest, keep: Callable[[Record], object], *, most: int
+    ) -> int:
         """Ask a publisher for parts of a stored frame; each record is verified, then handed on.
+
+        Parameters
+        ----------
+        most
+            Bytes that the answer can have at the most.
 
         Returns
         -------
@@ -93,6 +100,8 @@ class Peer:
             _check(answer)
             if answer.length is None:
                 raise ProtocolMismatch(f"{self.http} sent blocks without their length")
+            if answer.length > most:
+                raise ProtocolMismatch(f"{self.http} sent {answer.length} bytes where {most} are the most")
             for record in read_records(answer.readinto, total=answer.length):
                 record.verify()
                 keep(record)
@@ -101,9 +110,20 @@ class Peer:
     def _get(self, path: str) -> bytes:
         with self._channel.request("GET", path) as answer:
             _check(answer)
-            if answer.length is not None and answer.length > MAX_ANSWER:
-                raise ProtocolMismatch(f"{self.http} sent an answer of {answer.length} bytes")
-            return answer.read()
+            data = _read(answer, MAX_ANSWER)
+            if len(data) > MAX_ANSWER:
+                raise ProtocolMismatch(f"{self.http} sent an answer of more than {MAX_ANSWER} bytes")
+            return data
+
+
+def _read(answer: Answer, most: int) -> bytes:
+    """Read a body; what is beyond `most` bytes is not taken in, except for one piece."""
+    data = bytearray()
+    for piece in answer.pieces():
+        data += piece
+        if len(data) > most:
+            break
+    return bytes(data)
 
 
 def _quote(path: str) -> str:
@@ -113,16 +133,13 @@ def _quote(path: str) -> str:
 def _check(answer: Answer) -> None:
     if answer.status == 200:
         return
-    body = answer.read()[:MAX_ERROR]
-    raise _error(body, answer.status)
+    raise _error(_read(answer, MAX_ERROR)[:MAX_ERROR], answer.status)
 
 
 def _error(body: bytes, status: int) -> Caterva2Error:
     try:
         return error_from_body(wire.answer_from_json(body, ErrorBody), status)
-    except ProtocolMismatch:
-        cls: type[Any] = error_class(None, status)
-        if issubclass(cls, ServiceError):
+    except ProtocolMismatch as exc:
+        if status >= 500:
             return ServiceError(f"the service answered with status {status}")
-        error: Caterva2Error = cls(f"the service answered with status {status}")
-        return error
+        return ProtocolMismatch(f"the service answered with status {status}, unlike ours: {exc.message}")

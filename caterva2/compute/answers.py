@@ -17,6 +17,7 @@ from caterva2.compute.codec import (
     dtype_to_text,
     fits_raw,
     frame_ends,
+    raw_chunk_head,
     raw_frame,
 )
 from caterva2.compute.frames import ArrayMeta, Buffer
@@ -85,12 +86,19 @@ def whole_frame(out: Array, selection: Selection, *, plain: bool) -> list[Buffer
     return [before, chunk, after]
 
 
-def answer_chunk(out: Array, sub: Window, field: str | None, geometry: Geometry, *, plain: bool) -> bytes:
-    """Compress the part `sub` of a window as one chunk of an answer; CPU-bound."""
+def answer_chunk(
+    out: Array, sub: Window, field: str | None, geometry: Geometry, *, plain: bool, raw: bool = False
+) -> bytes:
+    """Compress the part `sub` of a window as one chunk of an answer (`raw`: do not); CPU-bound."""
     if field is not None:
         out = np.ascontiguousarray(out[field])
     padded = out if plain else _padded(out.reshape(sub.shape), geometry.chunks)
     blocksize = math.prod(geometry.blocks) * out.dtype.itemsize
+    if raw:
+        return (
+            raw_chunk_head(padded.nbytes, min(blocksize, padded.nbytes), out.dtype.itemsize)
+            + padded.tobytes()
+        )
     return compressed_chunk(
         np.ascontiguousarray(padded).reshape(-1).view(np.uint8), blocksize, out.dtype.itemsize
     )

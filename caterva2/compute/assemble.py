@@ -151,7 +151,7 @@ def _decompress(chunk: bytes | bytearray | memoryview, out: Bytes, nbytes: int, 
         return
     try:
         blosc2.decompress2(chunk, out[:nbytes], nthreads=nthreads)
-    except (RuntimeError, ValueError, TypeError) as exc:
+    except (RuntimeError, ValueError, TypeError, SystemError, MemoryError) as exc:
         raise CorruptChunk("a chunk can not be decompressed") from exc
 
 
@@ -221,6 +221,9 @@ def fill(
     block_nbytes = math.prod(array.blocks) * array.dtype.itemsize
     data = decode_blocks(piece, None if everything else _flat(ranges, grid), block_nbytes, scratch=scratch)
     items = data.view(array.dtype).reshape(-1, *array.blocks)
+    if not array.shape:
+        out[...] = items[0]
+        return
     dense = all(isinstance(r, range) for r in ranges)
     if dense and all(
         a.step == 1 and a.start % b == 0 and len(a) == len(r) * b
@@ -240,7 +243,7 @@ def _place_whole_blocks(
     counts = tuple(len(r) for r in ranges)
     strides = (*(s * b for s, b in zip(out.strides, blocks, strict=True)), *out.strides)
     by_block = np.lib.stride_tricks.as_strided(out, (*counts, *blocks), strides)
-    by_block[...] = items.reshape(*counts, *blocks)
+    by_block[...] = items.reshape((*counts, *blocks))
 
 
 def _place_at_once(
@@ -248,7 +251,7 @@ def _place_at_once(
 ) -> None:
     ndim = len(blocks)
     counts = [len(r) for r in ranges]
-    region = items.reshape(*counts, *blocks)
+    region = items.reshape((*counts, *blocks))
     order = [axis for pair in zip(range(ndim), range(ndim, 2 * ndim), strict=True) for axis in pair]
     region = region.transpose(order).reshape([n * b for n, b in zip(counts, blocks, strict=True)])
     crop = tuple(

@@ -218,7 +218,7 @@ def _header(
 def _b2nd(geometry: Geometry, dtype_text: str) -> bytes:
     text = dtype_text.encode()
     n = len(geometry.shape)
-    array = bytes((0x90 | n,)) if n < 16 else b"\xdc\x00\x10"
+    array = bytes((0x90 + n,))  # also for 16 axes, as c-blosc2 does: see `frames`
     parts = [b"\x97\x00", bytes((n,))]
     for lengths, code, letter in (
         (geometry.shape, b"\xd3", ">q"),

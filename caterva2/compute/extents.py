@@ -42,7 +42,7 @@ from caterva2.compute.frames import (
     head_length,
     parse_chunk,
 )
-from caterva2.errors import CorruptChunk
+from caterva2.errors import BrokenDataset, CorruptChunk
 
 SKELETON, CHUNK, SPECIAL = 1, 2, 3
 PREFIX = struct.Struct("<BBHIq")
@@ -378,6 +378,55 @@ def _record(table: bytearray, nunits: int, nchunk: int, special: int, payload: m
     return Record(Units(nchunk, numbers, offsets, lengths), digests, payload, special)
 
 
+def check_record(record: Record, skeleton: Skeleton) -> None:
+    """Check that the units of a record are those of a frame, where the frame has them.
+
+    Raises
+    ------
+    CorruptChunk
+        They are not: the sender lies, or talks of another frame.
+    """
+    units = record.units
+    nchunk = units.nchunk
+    expected: Units
+    if nchunk == -1:
+        expected = skeleton_units(skeleton)
+    elif not 0 <= nchunk < skeleton.nchunks:
+        raise CorruptChunk(f"chunk {nchunk} does not exist; there are {skeleton.nchunks}")
+    elif skeleton.special(nchunk) or record.special:
+        if record.special != skeleton.special(nchunk) or len(units.numbers):
+            raise CorruptChunk(f"chunk {nchunk} is not the special value that the frame says")
+        return
+    else:
+        if not len(units.numbers) or units.numbers[0] != 0:
+            raise CorruptChunk(f"the record of chunk {nchunk} has no head")
+        try:
+            layout = parse_chunk(record.payload[: int(units.lengths[0])], skeleton, nchunk)
+        except BrokenDataset as exc:
+            raise CorruptChunk(exc.message) from exc
+        expected = chunk_units(skeleton, nchunk, layout, None)
+    order = np.argsort(expected.numbers, kind="stable")
+    at = np.searchsorted(expected.numbers[order], units.numbers)
+    known = (at < len(order)) & (units.numbers >= 0)
+    found = order[np.where(known, at, 0)]
+    if (
+        not known.all()
+        or len(np.unique(units.numbers)) != len(units.numbers)
+        or not np.array_equal(expected.numbers[found], units.numbers)
+        or not np.array_equal(expected.offsets[found], units.offsets)
+        or not np.array_equal(expected.lengths[found], units.lengths)
+    ):
+        raise CorruptChunk(f"the parts of chunk {nchunk} do not lie where the frame has them")
+
+
+def most_record_bytes(skeleton: Skeleton, nchunks: Sequence[int]) -> int:
+    """Return the bytes that the records of the skeleton and of some chunks can have at the most."""
+    chosen = np.asarray(nchunks, np.int64)
+    stored = int((skeleton.stops[chosen] - skeleton.offsets[chosen]).sum()) if len(chosen) else 0
+    outside = skeleton.size - (skeleton.stop - skeleton.start) + CHUNK_HEADER
+    return stored + outside + (len(chosen) + 1) * (PREFIX.size + PER_UNIT * skeleton.width)
+
+
 def piece_from_record(record: Record, skeleton: Skeleton) -> ChunkPiece:
     """Return the chunk piece in a record; parses the head that it brings."""
     nchunk = record.units.nchunk
@@ -427,7 +476,7 @@ def read_piece(
         block = blocks[0]
         start, stop = int(layout.starts[block]), int(layout.stops[block])
         data = read(int(skeleton.offsets[nchunk]) + start, stop - start)
-        return ChunkPiece(nchunk, layout, first, {block: data})
+        return ChunkPiece(nchunk, layout, first[: layout.head_size], {block: data})
     if layout.nblocks == 0 or blocks is None or len(blocks) == layout.nblocks:
         payload = memoryview(read(int(skeleton.offsets[nchunk]), layout.cbytes))
         units = chunk_units(skeleton, nchunk, layout, None if layout.nblocks else ())

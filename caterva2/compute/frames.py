@@ -18,6 +18,7 @@ Sources: c-blosc2 ``README_CFRAME_FORMAT.rst``, ``README_CHUNK_FORMAT.rst``,
 from __future__ import annotations
 
 import math
+import operator
 import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -40,7 +41,9 @@ HEADER_MIN = 87
 CHUNK_HEADER = 32
 MAX_HEADER = 16 << 20
 MAX_TRAILER = 64 << 20
-MAX_INDEX = 256 << 20
+MAX_INDEX = 32 << 20
+"""Uncompressed bytes of an index: four million chunks. Taking one up takes six times its size."""
+MAX_SKELETON = MAX_HEADER + MAX_INDEX + MAX_TRAILER
 MAX_CHUNK = 2**31 - 33
 MAX_BLOCK = 536_866_816
 MAX_BLOCKS = 1 << 16
@@ -140,6 +143,8 @@ class Skeleton:
     @cached_property
     def file_order(self) -> Ints:
         """Chunks with bytes of their own, in the order of their offsets."""
+        if _is_one_value(self.offsets):  # of a special value, then
+            return _EMPTY
         order = np.argsort(self.offsets, kind="stable")
         return order[np.searchsorted(self.offsets[order], 0) :].astype(np.int64)
 
@@ -229,8 +234,12 @@ def read_skeleton(read: Read, size: int) -> Skeleton:
     BrokenDataset
         The frame is truncated, contradicts itself, or uses what is not served.
     """
-    first = read(0, min(size, 4096))
-    if size < HEADER_MIN or first[:10] != b"\x9e\xa8b2frame\x00":
+    return _read(read(0, min(size, 4096)), read, size)
+
+
+def _read(first: bytes, read: Read, size: int) -> Skeleton:
+    """Go on with the first bytes of a frame, however many."""
+    if len(first) < HEADER_MIN or first[:10] != b"\x9e\xa8b2frame\x00":
         raise BrokenDataset("not a Blosc2 frame")
     header_size = _int32(first, 11)
     if not HEADER_MIN <= header_size <= min(size, MAX_HEADER):
@@ -244,11 +253,13 @@ def skeleton_from_parts(head: bytes, tail: bytes, size: int) -> Skeleton:
     stop = size - len(tail)
 
     def read(offset: int, length: int) -> bytes:
-        if offset >= stop:
-            return tail[offset - stop : offset - stop + length]
-        return head[offset : offset + length]
+        part, at = (tail, offset - stop) if offset >= stop else (head, offset)
+        data = part[at : at + length]
+        if len(data) < length:
+            raise BrokenDataset("the frame is longer than the parts of it that are there")
+        return data
 
-    return read_skeleton(read, size)
+    return _read(head, read, size)
 
 
 def _parse(header: bytes, read: Read, size: int) -> Skeleton:
@@ -287,13 +298,13 @@ def _parse(header: bytes, read: Read, size: int) -> Skeleton:
     if meta is not None:
         _check_array(meta, nbytes, chunksize, blocksize, len(offsets))
     absolute, stops = _spans(offsets, header_size, cbytes)
-    positive = absolute[absolute >= 0]
-    start = int(positive.min()) if len(positive) else index_start
+    first = _first_offset(absolute)
+    start = index_start if first is None else first
     block_nbytes = 0
     if not variable and not flags & 0x80 and nbytes:
         block_nbytes = _block_nbytes(meta, blocksize)
         if not block_nbytes:
-            block_nbytes = _first_blocksize(read, start, chunksize) if len(positive) else chunksize
+            block_nbytes = chunksize if first is None else _first_blocksize(read, start, chunksize)
         if block_nbytes and -(-chunksize // block_nbytes) > MAX_BLOCKS:
             block_nbytes = 0
     return Skeleton(
@@ -343,21 +354,37 @@ def _index(read: Read, start: int, stop: int, nbytes: int, chunksize: int) -> In
     head = read(start, min(length, CHUNK_HEADER + 8))
     index_nbytes, _, index_cbytes = struct.unpack_from("<iii", head, 4)
     nchunks = -(-nbytes // chunksize) if chunksize else index_nbytes // 8
-    if index_nbytes != nchunks * 8 or not CHUNK_HEADER <= index_cbytes <= length:
+    if index_nbytes != nchunks * 8 or nchunks < 1 or not CHUNK_HEADER <= index_cbytes <= length:
         raise BrokenDataset(f"the index of the frame does not describe its {nchunks} chunks")
+    if index_nbytes > MAX_INDEX:
+        raise BrokenDataset(f"the frame has {nchunks} chunks; at most {MAX_INDEX // 8} are served")
     special = head[31] >> 4 & 7
     if special == SPECIAL_VALUE and len(head) >= CHUNK_HEADER + 8:
         value = np.frombuffer(head, "<i8", 1, CHUNK_HEADER).astype(np.int64)
         return np.broadcast_to(value, (nchunks,))
     if special == SPECIAL_ZERO:
         return np.broadcast_to(np.zeros(1, np.int64), (nchunks,))
-    if index_nbytes > MAX_INDEX:
-        raise BrokenDataset(f"the frame has {nchunks} chunks; at most {MAX_INDEX // 8} are served")
-    return np.frombuffer(decompress(read(start, index_cbytes), index_nbytes), "<i8").astype(np.int64)
+    index = decompress(read(start, index_cbytes), index_nbytes)
+    return np.frombuffer(index, "<i8").astype(np.int64, copy=False)
+
+
+def _is_one_value(offsets: Ints) -> bool:
+    """Whether this is one number, stored once for all chunks."""
+    return offsets.strides == (0,) and len(offsets) > 1
+
+
+def _first_offset(absolute: Ints) -> int | None:
+    if _is_one_value(absolute):
+        return None
+    positive = absolute[absolute >= 0]
+    return int(positive.min()) if len(positive) else None
 
 
 def _spans(relative: Ints, header_size: int, cbytes: int) -> tuple[Ints, Ints]:
-    if relative.strides == (0,) and len(relative) > 1:
+    negative = relative[:1] if relative.strides == (0,) else relative[relative < 0]
+    if np.any((negative >> 56 & 0x7F == 0) & (negative < 0)):
+        raise BrokenDataset("a chunk of the frame lies nowhere and has no special value")
+    if _is_one_value(relative):
         if relative[0] >= 0:
             raise BrokenDataset("several chunks of the frame lie at one offset")
         return relative, relative
@@ -479,7 +506,7 @@ def decompress(chunk: Buffer, nbytes: int) -> bytes:
     """
     try:
         data = blosc2.decompress2(chunk, nthreads=1)
-    except (RuntimeError, ValueError, TypeError) as exc:
+    except (RuntimeError, ValueError, TypeError, SystemError, MemoryError) as exc:
         raise BrokenDataset("a chunk can not be decompressed") from exc
     if len(data) != nbytes:
         raise BrokenDataset(f"a chunk gives {len(data)} bytes instead of {nbytes}")
@@ -492,7 +519,9 @@ def _metalayers(packed: bytes, where: str) -> dict[str, bytes]:
         _, names, contents = msgspec.msgpack.decode(packed)
         if len(names) != len(contents):
             raise ValueError("names and contents differ in number")
-        return {str(name): bytes(content) for name, content in zip(names, contents, strict=True)}
+        if not all(isinstance(content, bytes) for content in contents):
+            raise TypeError("a metalayer that is no bytes")
+        return {str(name): content for name, content in zip(names, contents, strict=True)}
     except (msgspec.DecodeError, ValueError, TypeError, AttributeError, RecursionError) as exc:
         raise BrokenDataset(f"the metalayers in the {where} of the frame are not readable") from exc
 
@@ -511,11 +540,11 @@ def _vlmeta(trailer: bytes) -> dict[str, bytes]:
 
 def _array_meta(packed: bytes) -> ArrayMeta:
     try:
-        fields = msgspec.msgpack.decode(packed)
+        fields = msgspec.msgpack.decode(_sixteen_axes(packed))
         _, ndim, shape, chunks, blocks = fields[:5]
         text = fields[6] if len(fields) > 6 else "|u1"
-        lengths = [tuple(int(n) for n in axis) for axis in (shape, chunks, blocks)]
-        ndim = int(ndim)
+        lengths = [tuple(operator.index(n) for n in axis) for axis in (shape, chunks, blocks)]
+        ndim = operator.index(ndim)
     except (msgspec.DecodeError, ValueError, TypeError, IndexError, KeyError, RecursionError) as exc:
         raise BrokenDataset("the description of the array is not readable") from exc
     if isinstance(text, bytes):
@@ -527,8 +556,19 @@ def _array_meta(packed: bytes) -> ArrayMeta:
     return ArrayMeta(lengths[0], lengths[1], lengths[2], parse_dtype(text))
 
 
+def _sixteen_axes(packed: bytes) -> bytes:
+    """Correct what c-blosc2 writes for 16 axes: their count overflows the four bits of a short list."""
+    if len(packed) < 4 or packed[2] != 16 or packed[3] != 0xA0:
+        return packed
+    first, second, third = 3, 4 + 16 * 9, 5 + 16 * 14
+    lists = (packed[first + 1 : second], packed[second + 1 : third], packed[third + 1 :])
+    return packed[:first] + b"".join(b"\xdc\x00\x10" + each for each in lists)
+
+
 def _check_array(meta: ArrayMeta, nbytes: int, chunksize: int, blocksize: int, nchunks: int) -> None:
     size = math.prod(meta.shape)
+    if meta.dtype.itemsize == 0:
+        raise BrokenDataset(f"the items of the array, {meta.dtype}, have no bytes")
     if any(n < 0 for n in meta.shape) or size > MAX_ITEMS:
         raise BrokenDataset(f"the array has the impossible shape {meta.shape}")
     if nbytes == 0:

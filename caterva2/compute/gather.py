@@ -21,10 +21,12 @@ Indices: TypeAlias = tuple[Axis | Ints, ...]
 
 MAX_TEXT = 4 << 20
 MAX_BYTES = 64 << 20
+MAX_BOX = 16 << 20
+"""Windows around several points have at most so many bytes."""
 
 
 class Box(NamedTuple):
-    """Points that lie in one chunk's worth of an array, and a window around them.
+    """Points that lie close to one another, and a window around them.
 
     Attributes
     ----------
@@ -64,6 +66,7 @@ class Gathering:
         npoints = math.prod(self._shape)
         rest = tuple(len(axis) for axis in self._axes)
         check_size(npoints * math.prod(rest) * array.dtype.itemsize)
+        self._rest_nbytes = math.prod(rest) * array.dtype.itemsize
         self._points = np.array([p.reshape(-1) for p in points], np.int64).reshape(len(lists), npoints)
         self._out = np.empty((npoints, *rest), array.dtype)
 
@@ -72,13 +75,24 @@ class Gathering:
         if not self._advanced:
             yield Box(np.zeros(1, np.int64), np.empty((0, 1), np.int64), Window(tuple(self._axes)))
             return
-        for points in boxes(self._points, [self._chunks[i] for i in self._advanced]):
+        waiting = boxes(self._points, [self._chunks[i] for i in self._advanced])[::-1]
+        while waiting:
+            points = waiting.pop()
             at = self._points[:, points]
             low, high = at.min(axis=1), at.max(axis=1) + 1
+            widest = int(np.argmax(high - low))
+            if high[widest] - low[widest] > 1 and self._nbytes(high - low) > MAX_BOX:
+                left = at[widest] < (low[widest] + high[widest]) // 2
+                waiting += [points[~left], points[left]]
+                continue
             around = iter(Axis(int(a), int(b)) for a, b in zip(low, high, strict=True))
             others = iter(self._axes)
             axes = (next(around) if i in self._advanced else next(others) for i in range(len(self._indices)))
             yield Box(points, at - low[:, None], Window(tuple(axes)))
+
+    def _nbytes(self, lengths: Ints) -> int:
+        """Return the bytes of a window of these lengths along the axes with lists."""
+        return int(lengths.prod()) * self._rest_nbytes
 
     def put(self, box: Box, items: Array) -> None:
         """Take the items of a box, of its window's ``full_shape``."""
@@ -89,7 +103,7 @@ class Gathering:
     def result(self) -> Array:
         """Return the gathered items, in C order."""
         rest = self._out.shape[1:]
-        result = self._out.reshape(*self._shape, *rest)
+        result = self._out.reshape((*self._shape, *rest))
         advanced = self._advanced
         if not advanced:
             return result.reshape(tuple(len(axis) for axis in self._axes if not axis.drop))
@@ -162,6 +176,8 @@ def _parse_entry(entry: object, n: int, axis: int, lists: bool) -> Axis | npt.ND
         part = NDSlice.parse(entry)
         if len(part.items) != 1:
             raise BadSlice(f"indices: {entry!r} is not one slice")
+        if isinstance(part.items[0], int):
+            return _parse_entry(part.items[0], n, axis, lists)
         return part.bind((n,)).axes[0]
     if isinstance(entry, int) and not isinstance(entry, bool) and not lists:
         return NDSlice((entry,)).bind((n,)).axes[0]

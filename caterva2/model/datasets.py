@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import datetime
+import re
 from typing import Any, TypeAlias
 
 import msgspec
 
+from caterva2.errors import BadPath
 from caterva2.model.lazy import Lazy
+from caterva2.model.paths import split_path
 
 VlMeta: TypeAlias = dict[str, Any]
 """User attributes; values are what JSON can say."""
@@ -139,6 +142,25 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     mtime_ns: int
     size: int
     info: Info
+
+
+_SANE_ETAG = re.compile(r"[!#-~]{1,200}")
+_MOST = 2**62
+
+
+def entry_problem(entry: Entry) -> str | None:
+    """Say what is impossible about an entry that came over the network; None if nothing is."""
+    try:
+        parts = split_path(entry.path)
+    except BadPath as exc:
+        return exc.message
+    if "/".join(parts) != entry.path:
+        return f"path {entry.path!r} ends in a slash"
+    if _SANE_ETAG.fullmatch(entry.etag) is None:
+        return f"the etag of {entry.path!r} is no token: {entry.etag[:50]!r}"
+    if not (0 <= entry.size < _MOST and -_MOST < entry.mtime_ns < _MOST):
+        return f"{entry.path!r} can not have the size {entry.size} and the time {entry.mtime_ns}"
+    return None
 
 
 def format_mtime(mtime_ns: int) -> str:

@@ -25,6 +25,11 @@ class Budget:
         """Bytes that are held now."""
         return self._held
 
+    @property
+    def is_contended(self) -> bool:
+        """Whether somebody waits."""
+        return bool(self._waiting)
+
     def fits(self, nbytes: int) -> bool:
         """Whether `acquire` would return at once."""
         return not self._waiting and self._held + min(nbytes, self._limit) <= self._limit

@@ -187,9 +187,7 @@ class _LanePool:
         if self.stopping or loop is None:
             raise Overloaded(f"the {self.lane} workers do not run", retry_after_s=1)
         if self.pending >= self.size + self.limit:
-            raise Overloaded(
-                f"{self.limit} calls wait for the {self.lane} workers already", retry_after_s=1
-            )
+            raise Overloaded(f"{self.limit} calls wait for the {self.lane} workers already", retry_after_s=1)
         job = _Job(loop.create_future(), fn, args, kwargs)
         self.pending += 1
         self.jobs.append(job)

@@ -43,7 +43,8 @@ from caterva2.compute.extents import (
     units_in_range,
 )
 from caterva2.compute.frames import ChunkLayout, Skeleton, head_length, parse_chunk, skeleton_from_parts
-from caterva2.errors import BrokenDataset
+from caterva2.compute.heads import Heads
+from caterva2.errors import BrokenDataset, CorruptChunk
 from caterva2.storage.pagecache import read_now
 
 logger = logging.getLogger(__name__)
@@ -53,9 +54,10 @@ Digests = npt.NDArray[np.uint64]
 MAGIC = b"C2UNITS2"
 TABLE_START = 8192
 _PREFIX = struct.Struct("<8sIIQ")
+_BLOCK = 4096
 _OUT_OF_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-HEADS_KEPT = 4096
-"""Chunk heads kept in memory per mirror."""
+_SPARE_LEAST, _SPARE_MOST, _SPARE_SHARE = 1 << 20, 64 << 20, 16
+"""What is left free on the disk for others, such as the catalog: a share of it, within bounds."""
 
 
 class MirrorId(msgspec.Struct, frozen=True, array_like=True):
@@ -88,19 +90,23 @@ class Mirror:
     """
 
     def __init__(
-        self, cache: BlockCache, id_: MirrorId, skeleton: Skeleton, data: int, table: int, used: int
+        self, cache: BlockCache, header: _Header, skeleton: Skeleton, *, data: int, table: int, used: int
     ) -> None:
-        self.id = id_
+        self.id = header.id
         self.skeleton = skeleton
+        self._header = header
         self._cache = cache
         self._data = data
         self._table = table
         self._lock = threading.Lock()
-        self._heads: OrderedDict[int, tuple[bytes, ChunkLayout]] = OrderedDict()
+        self._heads = Heads()
         self._recent = np.zeros(skeleton.nchunks, np.uint32)
-        self._dropped = False
-        self.used = used
-        self.touched = time.monotonic()
+        self.is_dropped = False
+        """Whether its files have been removed: nothing is kept any more."""
+        self.used = self.counted = used
+        """Bytes on disk, and those that the cache has counted."""
+        self.touched = cache.tick()
+        """When something of it was used last; of `BlockCache.tick`."""
 
     def close(self) -> None:
         """Release the files; the mirror stays on disk."""
@@ -123,22 +129,18 @@ class Mirror:
         if not row[0]:
             return None
         skeleton = self.skeleton
-        head = self._read(int(skeleton.offsets[nchunk]), head_length(skeleton, nchunk))
-        try:
+        head, layout = b"", None
+        with contextlib.suppress(BrokenDataset, EOFError):
+            head = self._read(int(skeleton.offsets[nchunk]), head_length(skeleton, nchunk))
             layout = parse_chunk(head, skeleton, nchunk)
-        except BrokenDataset:
-            layout = None
-        if layout is not None and layout.nblocks == 0:
-            head = self._read(int(skeleton.offsets[nchunk]), layout.cbytes)
+            if layout.nblocks == 0:
+                head = self._read(int(skeleton.offsets[nchunk]), layout.cbytes)
         if layout is None or digest(head[: layout.head_size]) != int(row[0]):
             self._forget(nchunk, [0])
             return None
         if layout.nblocks:
             head = head[: layout.head_size]
-            with self._lock:
-                self._heads[nchunk] = (head, layout)
-                if len(self._heads) > HEADS_KEPT:
-                    self._heads.popitem(last=False)
+            self._heads.keep(nchunk, (head, layout))
         return head, layout
 
     def missing(self, nchunk: int, blocks: list[int] | None) -> list[int] | None:
@@ -210,11 +212,15 @@ class Mirror:
         return ChunkPiece(nchunk, layout, head[0], {block: data})
 
     def _one_block(self, nchunk: int, block: int, head: tuple[bytes, ChunkLayout]) -> ChunkPiece | None:
-        stored = os.pread(self._table, 8, self._row_offset(nchunk) + 8 * (block + 1))
-        expected = int.from_bytes(stored, "little")
-        if not expected:
+        try:
+            stored = os.pread(self._table, 8, self._row_offset(nchunk) + 8 * (block + 1))
+            expected = int.from_bytes(stored, "little")
+            if not expected:
+                return None
+            piece = read_piece(self._read, self.skeleton, nchunk, [block], head)
+        except (EOFError, OSError):
+            self._forget(nchunk, [block + 1])
             return None
-        piece = read_piece(self._read, self.skeleton, nchunk, [block], head)
         if digest(piece.blocks[block]) != expected:
             self._forget(nchunk, [block + 1])
             return None
@@ -260,38 +266,77 @@ class Mirror:
             return None
         return data[start - low : stop - low]
 
-    def skeleton_bytes(self, start: int, stop: int) -> bytes:
-        """Read bytes of the frame before or behind its chunks."""
-        return self._read(start, stop - start)
+    def skeleton_bytes(self, start: int, stop: int) -> memoryview | None:
+        """Read bytes of the frame before or behind its chunks, verified; None if they are damaged."""
+        header = self._header
+        first, end, part = (0, header.start, 0) if stop <= header.start else (header.stop, header.size, 1)
+        with contextlib.suppress(EOFError):
+            data = memoryview(self._read(first, end - first))
+            if digest(data) == header.digests[part]:
+                return data[start - first : stop - first]
+        return None
 
     def put(self, record: Record) -> bool:
-        """Keep verified units; False if there is no room. Never raises for a full disk."""
+        """Keep verified units of this very frame; False if there is no room. Never raises for a full disk.
+
+        Raises
+        ------
+        CorruptChunk
+            They do not lie in the chunk that they are said to be of.
+        """
         units = record.units
-        if units.nchunk < 0 or record.special or not self._cache.make_room(units.nbytes, self):
+        if units.nchunk < 0 or record.special or not len(units.numbers):
             return False
-        nchunk = units.nchunk
-        try:
+        self._check(units)
+        with self._cache.room(units.nbytes + _BLOCK, self) as is_room:
+            if not is_room:
+                return False
+            try:
+                if not self._write(record):
+                    return False
+            except OSError as exc:
+                if exc.errno not in _OUT_OF_ROOM:
+                    raise
+                self._cache.full(exc)
+                return False
+            finally:
+                self.measure()
+        self._touch(units.nchunk)
+        return True
+
+    def _check(self, units: Units) -> None:
+        skeleton, nchunk = self.skeleton, units.nchunk
+        if nchunk < skeleton.nchunks and not skeleton.special(nchunk):
+            low, high = int(skeleton.offsets[nchunk]), int(skeleton.stops[nchunk])
+            inside = units.offsets.min() >= low and (units.offsets + units.lengths).max() <= high
+            if inside and units.numbers.max() < skeleton.width:
+                return
+        raise CorruptChunk(f"the publisher of {self.id.root}/{self.id.path} sent data of another chunk")
+
+    def _write(self, record: Record) -> bool:
+        """Write the bytes, then their checksums; False if the files are gone or closed."""
+        units = record.units
+        with self._lock:  # also for the bytes: nobody closes the files, or gives a chunk up, meanwhile
+            if self.is_dropped or self._table < 0:
+                return False
             at = 0
-            for first, end, nbytes in units.runs():
+            for first, _, nbytes in units.runs():
                 _pwrite(self._data, record.payload[at : at + nbytes], int(units.offsets[first]))
                 at += nbytes
-                del end
-            with self._lock:
-                if self._dropped or self._table < 0:
-                    return False
-                row = self._row(nchunk)
-                new = int(units.lengths[row[units.numbers] == 0].sum())
-                row[units.numbers] = record.digests
-                _pwrite(self._table, row.tobytes(), self._row_offset(nchunk))
-                self.used += new
-            self._cache.account(new)
-        except OSError as exc:
-            if exc.errno not in _OUT_OF_ROOM and exc.errno != errno.EBADF:
-                raise
-            self._cache.full(exc)
-            return False
-        self._touch(nchunk)
+            row = self._row(units.nchunk)
+            row[units.numbers] = record.digests
+            _pwrite(self._table, row.tobytes(), self._row_offset(units.nchunk))
         return True
+
+    def measure(self) -> int:
+        """Find out what the files take on disk; return how much less that is than before."""
+        with self._lock:
+            if self.is_dropped or self._table < 0:
+                return 0
+            before = self.used
+            self.used = _allocated(self._data) + _allocated(self._table)
+        self._cache.measured(self)
+        return before - self.used
 
     def drop_cold_chunks(self, nbytes: int) -> int:
         """Give up the least recently used chunks until `nbytes` are free; return how many became."""
@@ -299,70 +344,59 @@ class Mirror:
         for nchunk in np.argsort(self._recent, kind="stable").tolist():
             if freed >= nbytes:
                 break
-            freed += self._drop_chunk(nchunk)
+            if self._drop_chunk(nchunk):
+                freed += self.measure()
         return freed
 
-    def _drop_chunk(self, nchunk: int) -> int:
+    def _drop_chunk(self, nchunk: int) -> bool:
         skeleton = self.skeleton
         if skeleton.special(nchunk):
-            return 0
+            return False
         with self._lock:
-            if self._table < 0:
-                return 0
-            row = self._row(nchunk)
-            if not row.any():
-                return 0
-            head = self._heads.pop(nchunk, None)
-            if head is None:
-                raw = self._read(int(skeleton.offsets[nchunk]), head_length(skeleton, nchunk))
-                try:
-                    layout = parse_chunk(raw, skeleton, nchunk)
-                except BrokenDataset:
-                    layout = None
-            else:
-                layout = head[1]
-            held = 0
-            if layout is not None:
-                units = chunk_units(skeleton, nchunk, layout, None if layout.nblocks else ())
-                held = int(units.lengths[row[units.numbers] != 0].sum())
-            _pwrite(self._table, bytes(8 * len(row)), self._row_offset(nchunk))
+            if self._table < 0 or not self._row(nchunk).any():
+                return False
+            self._heads.drop(nchunk)
+            _pwrite(self._table, bytes(8 * skeleton.width), self._row_offset(nchunk))
             start = int(skeleton.offsets[nchunk])
             _punch(self._data, start, int(skeleton.stops[nchunk]) - start)
-            self.used -= held
-        self._cache.account(-held)
-        return held
+        return True
 
     def mark_dropped(self) -> None:
         """Stop keeping anything: the files are being removed."""
         with self._lock:
-            self._dropped = True
+            self.is_dropped = True
 
     def _touch(self, nchunk: int) -> None:
-        self._recent[nchunk] = self._cache.tick()
+        self.touched = self._recent[nchunk] = self._cache.tick()
 
     def _row_offset(self, nchunk: int) -> int:
         return TABLE_START + nchunk * self.skeleton.width * 8
 
     def _row(self, nchunk: int) -> Digests:
         width = self.skeleton.width * 8
-        data = os.pread(self._table, width, self._row_offset(nchunk))
+        data = b""
+        with contextlib.suppress(OSError):
+            data = os.pread(self._table, width, self._row_offset(nchunk))
         return np.frombuffer(bytearray(data.ljust(width, b"\0")), "<u8")
 
     def _forget(self, nchunk: int, numbers: Iterable[int]) -> None:
         with self._lock:
-            self._heads.pop(nchunk, None)
+            self._heads.drop(nchunk)
             row = self._row(nchunk)
             row[list(numbers)] = 0
             with contextlib.suppress(OSError):
                 _pwrite(self._table, row.tobytes(), self._row_offset(nchunk))
 
     def _read(self, offset: int, length: int) -> bytes:
-        data = os.pread(self._data, length, offset)
-        while len(data) < length:
-            more = os.pread(self._data, length - len(data), offset + len(data))
-            if not more:
-                raise EOFError("the mirror is shorter than its frame")
-            data += more
+        try:
+            data = os.pread(self._data, length, offset)
+            while len(data) < length:
+                more = os.pread(self._data, length - len(data), offset + len(data))
+                if not more:
+                    raise EOFError("the mirror is shorter than its frame")
+                data += more
+        except OSError as exc:
+            raise EOFError(f"the mirror can not be read: {exc.strerror}") from exc
         return data
 
 
@@ -385,7 +419,9 @@ class BlockCache:
         self._lock = threading.RLock()
         self._open: dict[MirrorId, Mirror] = {}
         self._closed: OrderedDict[MirrorId, int] = OrderedDict()
+        self._by_path: dict[tuple[str, str], set[MirrorId]] = {}
         self._used = 0
+        self._reserved = 0
         self._ticks = itertools.count(1)
         self._warned_at = -1e9
         self.evicted_bytes = 0
@@ -393,7 +429,7 @@ class BlockCache:
 
     @property
     def used_bytes(self) -> int:
-        """Bytes of frames that are kept."""
+        """Bytes that the mirrors take on disk."""
         return self._used
 
     def load(self) -> list[MirrorId]:
@@ -407,7 +443,8 @@ class BlockCache:
             except (OSError, ValueError):
                 _remove(table, data)
                 continue
-            found.append((table.stat().st_mtime, header.id, stat.st_blocks * 512))
+            status = table.stat()
+            found.append((status.st_mtime, header.id, (stat.st_blocks + status.st_blocks) * 512))
         for orphan in [*self._directory.glob("*/*.frame"), *self._directory.glob("*/*.tmp")]:
             if orphan.suffix == ".tmp" or not orphan.with_suffix(".units").exists():
                 _remove(orphan)
@@ -415,15 +452,17 @@ class BlockCache:
         with self._lock:
             for _, id_, used in found:
                 self._closed[id_] = used
+                self._by_path.setdefault((id_.root, id_.path), set()).add(id_)
                 self._used += used
-        return [id_ for _, id_, _ in found]
+        self._make_room(0, None)
+        return [id_ for _, id_, _ in found if id_ in self._closed]
 
     def open(self, id_: MirrorId) -> Mirror | None:
         """Return the mirror of a file, or None if there is none."""
         with self._lock:
             mirror = self._open.get(id_)
             if mirror is not None:
-                mirror.touched = time.monotonic()
+                mirror.touched = self.tick()
                 return mirror
             used = self._closed.get(id_)
             if used is None:
@@ -434,6 +473,7 @@ class BlockCache:
             except (OSError, ValueError, BrokenDataset, EOFError):
                 logger.warning("the cached part of %s/%s is not readable; fetching again", id_.root, id_.path)
                 self._closed.pop(id_)
+                self._unlist(id_)
                 self._used -= used
                 _remove(table, data)
                 return None
@@ -443,12 +483,12 @@ class BlockCache:
 
     def create(self, id_: MirrorId, skeleton: Skeleton, before: bytes, behind: bytes) -> Mirror | None:
         """Begin a mirror with the two parts of its skeleton; None if there is no room."""
-        if not self.make_room(len(before) + len(behind), None):
-            return None
-        with self._lock:
+        with self.room(len(before) + len(behind) + TABLE_START + 3 * _BLOCK, None) as is_room, self._lock:
             existing = self.open(id_)
             if existing is not None:
                 return existing
+            if not is_room:
+                return None
             table, data = self._files(id_)
             header = _Header(
                 id_,
@@ -461,7 +501,7 @@ class BlockCache:
             try:
                 table.parent.mkdir(parents=True, exist_ok=True)
                 _write_mirror(table, data, header, before, behind)
-                mirror = _open_mirror(self, id_, table, data, len(before) + len(behind))
+                mirror = _open_mirror(self, id_, table, data, 0)
             except OSError as exc:
                 _remove(table, data)
                 if exc.errno not in _OUT_OF_ROOM:
@@ -472,7 +512,8 @@ class BlockCache:
                 _remove(table, data)
                 return None
             self._open[id_] = mirror
-            self._used += mirror.used
+            self._by_path.setdefault((id_.root, id_.path), set()).add(id_)
+            mirror.measure()
             return mirror
 
     def release(self, mirror: Mirror) -> None:
@@ -480,7 +521,7 @@ class BlockCache:
         with self._lock:
             if self._open.get(mirror.id) is mirror:
                 del self._open[mirror.id]
-                self._closed[mirror.id] = mirror.used
+                self._closed[mirror.id] = mirror.counted
         # The files are closed with the last reference: a thread may still be reading.
 
     def remove(self, id_: MirrorId) -> None:
@@ -490,51 +531,99 @@ class BlockCache:
             used = self._closed.pop(id_, 0)
             if mirror is not None:
                 mirror.mark_dropped()
-                used = mirror.used
+                used = mirror.counted
+            self._unlist(id_)
             self._used -= used
             _remove(*self._files(id_))
 
-    def ids(self) -> Iterator[MirrorId]:
-        """Iterate over all mirrors."""
+    def remove_file(self, root: str, path: str | None) -> None:
+        """Remove all mirrors of a file, or of all files of a root."""
         with self._lock:
-            return iter([*self._open, *self._closed])
+            if path is not None:
+                found = list(self._by_path.get((root, path), ()))
+            else:
+                found = [id_ for id_ in (*self._open, *self._closed) if id_.root == root]
+        for id_ in found:
+            self.remove(id_)
 
-    def make_room(self, nbytes: int, for_: Mirror | None) -> bool:
-        """Give up what was not used for longest until `nbytes` fit; False if they never will."""
+    @contextlib.contextmanager
+    def room(self, nbytes: int, for_: Mirror | None) -> Iterator[bool]:
+        """Hold room for `nbytes` in the block, giving up what was not used for longest; False: there is none.
+
+        Parameters
+        ----------
+        for_
+            The mirror that grows: given up last, and chunk by chunk.
+        """
+        is_room = self._make_room(nbytes, for_) and self._is_space_for(nbytes)
+        held = nbytes if is_room else 0
+        with self._lock:
+            self._reserved += held
+        try:
+            yield is_room
+        finally:
+            with self._lock:
+                self._reserved -= held
+            if self._used > self.limit_bytes:
+                self._make_room(0, for_)
+
+    def _make_room(self, nbytes: int, for_: Mirror | None) -> bool:
         if nbytes > self.limit_bytes:
             return False
-        if self._used + nbytes <= self.limit_bytes:
+        if self._used + self._reserved + nbytes <= self.limit_bytes:
             return True
         with self._lock:
-            goal = self._used + nbytes - int(self.limit_bytes * 0.95)
-            freed = self._drop_mirrors(goal, for_)
-            if freed < goal and for_ is not None:
-                freed += for_.drop_cold_chunks(goal - freed)
-            self.evicted_bytes += freed
-            return self._used + nbytes <= self.limit_bytes
+            before = self._used
+            goal = int(self.limit_bytes * 0.95) - self._reserved - nbytes
+            self._drop_until(max(0, goal), for_)
+            self.evicted_bytes += before - self._used
+            return self._used + self._reserved + nbytes <= self.limit_bytes
 
-    def _drop_mirrors(self, goal: int, keep: Mirror | None) -> int:
-        before = self._used
+    def _drop_until(self, goal: int, keep: Mirror | None) -> None:
+        """Give up closed mirrors, then chunks of open ones, then these, until `goal` bytes are left."""
         for id_ in list(self._closed):
-            if before - self._used >= goal:
-                break
+            if self._used <= goal:
+                return
             self.remove(id_)
-        for mirror in sorted(self._open.values(), key=lambda m: m.touched):
-            if before - self._used >= goal:
-                break
-            if mirror is keep:
-                continue
-            wanted = goal - (before - self._used)
-            if mirror.used <= wanted:
-                self.remove(mirror.id)
-            else:
-                mirror.drop_cold_chunks(wanted)
-        return before - self._used
+        others = sorted((m for m in self._open.values() if m is not keep), key=lambda mirror: mirror.touched)
+        for mirror in (*others, keep):
+            if self._used <= goal:
+                return
+            if mirror is not None:
+                mirror.drop_cold_chunks(self._used - goal)
+        for mirror in others:
+            if self._used <= goal:
+                return
+            self.remove(mirror.id)
 
-    def account(self, nbytes: int) -> None:
-        """Count bytes that a mirror gained or lost."""
+    def _is_space_for(self, nbytes: int) -> bool:
+        """Whether the disk has room, with some left for others."""
+        try:
+            status = os.statvfs(self._directory)
+        except OSError:
+            return True
+        spare = min(_SPARE_MOST, max(_SPARE_LEAST, status.f_blocks * status.f_frsize // _SPARE_SHARE))
+        if status.f_bavail * status.f_frsize >= nbytes + spare:
+            return True
+        self.full(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
+        return False
+
+    def _unlist(self, id_: MirrorId) -> None:
+        ids = self._by_path.get((id_.root, id_.path))
+        if ids is not None:
+            ids.discard(id_)
+            if not ids:
+                del self._by_path[id_.root, id_.path]
+
+    def measured(self, mirror: Mirror) -> None:
+        """Count what a mirror takes now."""
         with self._lock:
-            self._used += nbytes
+            if self._open.get(mirror.id) is mirror:
+                self._used += mirror.used - mirror.counted
+                mirror.counted = mirror.used
+            elif mirror.id in self._closed:  # a request had not finished when it was closed
+                self._used += mirror.used - self._closed[mirror.id]
+                self._closed[mirror.id] = mirror.counted = mirror.used
 
     def tick(self) -> int:
         """Return the next value of the clock of uses."""
@@ -551,7 +640,7 @@ class BlockCache:
         """Close all mirrors."""
         with self._lock:
             for mirror in list(self._open.values()):
-                self._closed[mirror.id] = mirror.used
+                self._closed[mirror.id] = mirror.counted
                 mirror.close()
             self._open.clear()
 
@@ -584,8 +673,12 @@ def _write_mirror(table: Path, data: Path, header: _Header, before: bytes, behin
         os.close(fd)
     temporary = table.with_suffix(".tmp")
     prefix = _PREFIX.pack(MAGIC, len(packed), 0, digest(packed))
-    temporary.write_bytes((prefix + packed).ljust(TABLE_START, b"\0"))
-    os.replace(temporary, table)
+    try:
+        temporary.write_bytes((prefix + packed).ljust(TABLE_START, b"\0"))
+        os.replace(temporary, table)
+    except OSError:
+        _remove(temporary)
+        raise
 
 
 def _read_header(table: Path) -> _Header:
@@ -616,7 +709,7 @@ def _open_mirror(cache: BlockCache, id_: MirrorId, table: Path, data: Path, used
             raise ValueError("the skeleton is damaged")
         skeleton = skeleton_from_parts(before, behind, header.size)
         os.utime(table)
-        return Mirror(cache, id_, skeleton, data_fd, table_fd, used)
+        return Mirror(cache, header, skeleton, data=data_fd, table=table_fd, used=used)
     except BaseException:
         os.close(data_fd)
         os.close(table_fd)
@@ -629,6 +722,10 @@ def _pwrite(fd: int, data: bytes | memoryview, offset: int) -> None:
         n = os.pwrite(fd, view, offset)
         view = view[n:]
         offset += n
+
+
+def _allocated(fd: int) -> int:
+    return os.fstat(fd).st_blocks * 512
 
 
 def _remove(*paths: Path) -> None:

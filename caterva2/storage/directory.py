@@ -273,6 +273,10 @@ class DirectorySource:
 
     # one file
 
+    def etag(self, path: str) -> str:
+        """Return the generation of a file, without opening it; raises as `describe`."""
+        return self._find(path).etag
+
     def describe(self, path: str) -> Entry:
         """Describe a file without making the frame of a plain one; a broken file gives `BrokenInfo`.
 

@@ -78,6 +78,10 @@ class MemorySource:
             except (BadPath, DatasetNotFound):
                 continue
 
+    def etag(self, path: str) -> str:
+        """Return the generation of a file; see `RootSource`."""
+        return self._find(path)[1].etag
+
     def describe(self, path: str) -> Entry:
         """Describe a file; see `RootSource`."""
         return self._describe(path, make=False)

@@ -10,7 +10,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Self
 
-from caterva2.errors import BrokenDataset, DatasetChanged, DatasetNotFound, Overloaded, ServiceError
+from caterva2.errors import (
+    BrokenDataset,
+    DatasetChanged,
+    DatasetNotFound,
+    OutOfRoom,
+    Overloaded,
+    ServiceError,
+)
 from caterva2.storage.pagecache import read_now
 
 
@@ -36,7 +43,7 @@ def translate_os_errors(path: str) -> Iterator[None]:
         if exc.errno in _TOO_MANY:
             raise Overloaded(f"{path}: {reason}", retry_after_s=1) from exc
         if exc.errno in _NO_ROOM:
-            raise ServiceError(f"{path}: its frame can not be made: {reason}") from exc
+            raise OutOfRoom(f"{path}: its frame can not be made: {reason}") from exc
         raise BrokenDataset(f"{path} can not be read: {reason}") from exc
 
 

@@ -76,6 +76,16 @@ class RootSource(Protocol):
         """
         ...
 
+    def etag(self, path: str) -> str:
+        """Return the generation of a file, without opening it.
+
+        Raises
+        ------
+        DatasetNotFound, BadPath
+            As `describe`.
+        """
+        ...
+
     def describe(self, path: str) -> Entry:
         """Describe a file without making the frame of a plain one; a broken file gives `BrokenInfo`.
 

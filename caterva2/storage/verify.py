@@ -43,7 +43,9 @@ def verify_frame(location: str, kind: StoredKind) -> Skeleton:
         skeleton = read_stored(frame)
         if kind is StoredKind.ARRAY and skeleton.meta is None:
             raise BrokenDataset("the frame holds no array")
-        if kind is StoredKind.PACKED and (skeleton.meta is not None or (skeleton.variable and skeleton.nbytes)):
+        if kind is StoredKind.PACKED and (
+            skeleton.meta is not None or (skeleton.variable and skeleton.nbytes)
+        ):
             raise BrokenDataset("the frame is not that of a plain file")
         total = 0
         for nchunk in sorted(map(int, skeleton.file_order)):

@@ -77,9 +77,7 @@ class RequestTallies(Collector):
         seconds = HistogramMetricFamily(
             "caterva2_request_seconds", "Time to answer.", labels=("route", "status")
         )
-        sent = CounterMetricFamily(
-            "caterva2_sent_bytes", "Bytes of bodies sent.", labels=("route", "status")
-        )
+        sent = CounterMetricFamily("caterva2_sent_bytes", "Bytes of bodies sent.", labels=("route", "status"))
         for (route, status), tally in sorted(self._tallies.items()):
             labels = (route, f"{status}xx")
             seconds.add_metric(labels, tally.cumulative(), tally.seconds)

@@ -54,6 +54,7 @@ def arrays() -> dict[str, Array]:
         "special/nans.b2nd": np.full((30, 20), np.nan, "<f4"),
         "special/uninit.b2nd": np.zeros((30, 20), "<i8"),
         "empty.b2nd": np.empty((0, 3), "<i4"),
+        "tiny.b2nd": np.arange(3000, dtype="<u2"),
         "one.b2nd": np.array([5], "<i2"),
         "big.b2nd": np.arange(2_000_000, dtype="<i4").reshape(100, 100, 200),
         "sp ace/\u00fcn\u00ef.b2nd": np.arange(12).reshape(3, 4),
@@ -84,8 +85,8 @@ def fill(directory: Path) -> None:
         elif name == "special/uninit.b2nd":
             blosc2.uninit(array.shape, array.dtype, urlpath=path, chunks=(10, 8), blocks=(5, 4))
         else:
-            chunks = {"dtypes": (3, 4), "sp ace": (2, 3)}.get(name.partition("/")[0])
-            blocks = {"dtypes": (2, 3), "sp ace": (1, 2)}.get(name.partition("/")[0])
+            chunks = {"dtypes": (3, 4), "sp ace": (2, 3), "tiny.b2nd": (1000,)}.get(name.partition("/")[0])
+            blocks = {"dtypes": (2, 3), "sp ace": (1, 2), "tiny.b2nd": (1,)}.get(name.partition("/")[0])
             blosc2.asarray(array, urlpath=path, mode="w", chunks=chunks, blocks=blocks)
     blosc2.SChunk(
         chunksize=800, data=np.arange(1000, dtype="<i8"), cparams={"typesize": 8},

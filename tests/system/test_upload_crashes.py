@@ -1,4 +1,4 @@
-"""A subscriber that is killed while people upload: what was acknowledged is there, nothing is there by half."""
+"""A subscriber that is killed while people upload: what was acknowledged is there, nothing by half."""
 
 from __future__ import annotations
 
@@ -85,13 +85,15 @@ def test_acknowledged_uploads_survive_kills_and_others_leave_nothing(tmp_path: P
         acknowledged.update(here.acknowledged)
         sent.update(here.sent)
 
-    with Daemon("subscriber", "--statedir", "sub", cwd=tmp_path) as daemon:
-        with httpx.Client(base_url=daemon.url, headers={"Cookie": cookie}, timeout=20) as http:
-            names = [f"@personal/{name}" for name in http.get("/api/list/@personal").json()]
-            there = {name: http.get(f"/api/download/{name}").content for name in names}
-            room = QUOTA - sum(map(len, there.values()))
-            refused = http.post("/api/uploads", json={"path": "@personal/rest", "size": room + 1})
-            taken = http.post("/api/uploads", json={"path": "@personal/rest", "size": room})
+    with (
+        Daemon("subscriber", "--statedir", "sub", cwd=tmp_path) as daemon,
+        httpx.Client(base_url=daemon.url, headers={"Cookie": cookie}, timeout=20) as http,
+    ):
+        names = [f"@personal/{name}" for name in http.get("/api/list/@personal").json()]
+        there = {name: http.get(f"/api/download/{name}").content for name in names}
+        room = QUOTA - sum(map(len, there.values()))
+        refused = http.post("/api/uploads", json={"path": "@personal/rest", "size": room + 1})
+        taken = http.post("/api/uploads", json={"path": "@personal/rest", "size": room})
     digests = {name: hashlib.sha256(data).hexdigest() for name, data in there.items()}
 
     assert len(acknowledged) > KILLS

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import collections
 import logging
 from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -12,13 +11,16 @@ from typing import NamedTuple
 from caterva2.compute.extents import (
     ChunkPiece,
     Record,
+    check_record,
     chunks_in_range,
+    most_record_bytes,
     piece_from_record,
 )
 from caterva2.compute.frames import Buffer, Skeleton
 from caterva2.errors import CorruptChunk
 from caterva2.model.requests import BlocksRequest
 from caterva2.roles.subscriber.opened import LocalFile, RemoteFile, StoredFile
+from caterva2.roles.subscriber.readahead import STALL_S, ReadAhead
 from caterva2.roles.subscriber.traffic import Traffic
 from caterva2.runtime.budget import Budget
 from caterva2.runtime.workers import Lane, Workers
@@ -28,10 +30,8 @@ logger = logging.getLogger(__name__)
 
 GROUP_BYTES = 4 << 20
 GROUP_CHUNKS = 256
-DEPTH = 4
-"""Groups that one request may have under way."""
-READ_BYTES = 1 << 20
-MEMORY = 64 << 20
+READ_BYTES = 2 << 20
+MEMORY = 16 << 20
 
 
 class Want(NamedTuple):
@@ -69,12 +69,19 @@ class BlockReader:
         Lanes for disk and network.
     traffic
         Counters of what came from where.
+    memory
+        Bytes that all readers together may hold.
+    stall_s
+        See `caterva2.roles.subscriber.readahead`.
     """
 
-    def __init__(self, workers: Workers, traffic: Traffic, *, memory: int = MEMORY) -> None:
+    def __init__(
+        self, workers: Workers, traffic: Traffic, *, memory: int = MEMORY, stall_s: float = STALL_S
+    ) -> None:
         self._workers = workers
         self._traffic = traffic
         self._budget = Budget(memory)
+        self._ahead = ReadAhead(self._budget, stall_s=stall_s)
         self._flying: dict[tuple[int, int], list[_Flight]] = {}
         self._tasks: set[asyncio.Task[dict[int, Record]]] = set()
 
@@ -94,23 +101,9 @@ class BlockReader:
         DatasetChanged
             The file is no longer of this generation.
         """
-        pending: collections.deque[tuple[asyncio.Task[list[ChunkPiece]], int]] = collections.deque()
-        try:
-            for group, nbytes in _groups(file.skeleton, wants):
-                while pending and (len(pending) >= DEPTH or not self._budget.fits(nbytes)):
-                    task, held = pending[0]
-                    yield await task
-                    pending.popleft()
-                    self._budget.release(held)
-                held = await self._budget.acquire(nbytes)
-                pending.append((asyncio.create_task(self._group(file, group)), held))
-            while pending:
-                task, held = pending[0]
-                yield await task
-                pending.popleft()
-                self._budget.release(held)
-        finally:
-            await self._abandon(pending)
+        groups = _groups(file.skeleton, wants)
+        async for pieces in self._ahead.in_order(groups, lambda group: self._group(file, group)):
+            yield pieces
 
     async def spans(self, file: StoredFile, start: int, stop: int) -> AsyncIterator[Buffer]:
         """Yield bytes ``[start, stop)`` of the stored frame.
@@ -124,25 +117,10 @@ class BlockReader:
             async for part in self._local_spans(file, start, stop):
                 yield part
             return
-        pending: collections.deque[tuple[asyncio.Task[list[Buffer]], int]] = collections.deque()
-        try:
-            for group, nbytes in _span_groups(file.skeleton, start, stop):
-                while pending and (len(pending) >= DEPTH or not self._budget.fits(nbytes)):
-                    task, held = pending[0]
-                    for part in await task:
-                        yield part
-                    pending.popleft()
-                    self._budget.release(held)
-                held = await self._budget.acquire(nbytes)
-                pending.append((asyncio.create_task(self._span_group(file, group)), held))
-            while pending:
-                task, held = pending[0]
-                for part in await task:
-                    yield part
-                pending.popleft()
-                self._budget.release(held)
-        finally:
-            await self._abandon(pending)
+        groups = _span_groups(file.skeleton, start, stop)
+        async for parts in self._ahead.in_order(groups, lambda group: self._span_group(file, group)):
+            for part in parts:
+                yield part
 
     async def prefetch(self, file: StoredFile, ranges: Iterable[tuple[int, int]]) -> None:
         """Fetch what is missing of many byte ranges in one request, if that is not much."""
@@ -153,14 +131,6 @@ class BlockReader:
         if len(absent) < 2 or sum(stop - start for start, stop in absent) > GROUP_BYTES:
             return
         await self._request(file, BlocksRequest(ranges=absent))
-
-    async def _abandon(
-        self, pending: Iterable[tuple[asyncio.Task[list[ChunkPiece]] | asyncio.Task[list[Buffer]], int]]
-    ) -> None:
-        for task, held in pending:
-            task.cancel()
-            self._budget.release(held)
-        await asyncio.gather(*(task for task, _ in pending), return_exceptions=True)
 
     async def _local_spans(self, file: LocalFile, start: int, stop: int) -> AsyncIterator[Buffer]:
         at = start
@@ -183,7 +153,7 @@ class BlockReader:
         if not missing:
             return [piece for piece in held if piece is not None]
         records = await self._fetch(file, missing)
-        return [_merge(want, piece, records, file.skeleton) for want, piece in zip(wants, held, strict=True)]
+        return await self._workers.run(Lane.CPU, _merge_all, wants, held, records, file.skeleton)
 
     async def _span_group(self, file: RemoteFile, spans: Sequence[Span]) -> list[Buffer]:
         parts: list[Buffer | None] = [None] * len(spans)
@@ -221,6 +191,8 @@ class BlockReader:
             rest = blocks
             for flight in self._flying.get((id(file), nchunk), ()):
                 flying = flight.wants[nchunk]
+                if flight.task.cancelling():
+                    continue
                 if flying is None:
                     flights.add(flight)
                     rest = []
@@ -233,9 +205,17 @@ class BlockReader:
         if own:
             flights.add(self._launch(file, own))
         merged: dict[int, Record] = {}
-        for flight in flights:
-            for nchunk, record in (await self._landed(flight)).items():
-                merged[nchunk] = _join(merged.get(nchunk), record)
+        for flight in flights:  # all of them, before the first wait: a flight without waiters is called off
+            flight.waiters += 1
+        try:
+            for flight in flights:
+                for nchunk, record in (await asyncio.shield(flight.task)).items():
+                    merged[nchunk] = _join(merged.get(nchunk), record)
+        finally:
+            for flight in flights:
+                flight.waiters -= 1
+                if not flight.waiters and not flight.task.done():
+                    flight.task.cancel()
         return merged
 
     def _launch(self, file: RemoteFile, wants: Sequence[Want]) -> _Flight:
@@ -259,26 +239,24 @@ class BlockReader:
         task.add_done_callback(landed)
         return flight
 
-    async def _landed(self, flight: _Flight) -> dict[int, Record]:
-        flight.waiters += 1
-        try:
-            return await asyncio.shield(flight.task)
-        finally:
-            flight.waiters -= 1
-            if not flight.waiters and not flight.task.done():
-                flight.task.cancel()
-
     async def _request(self, file: RemoteFile, request: BlocksRequest) -> dict[int, Record]:
         records: dict[int, Record] = {}
-        mirror = file.mirror
+        mirror, skeleton = file.mirror, file.skeleton
+        asked = {nchunk for nchunk, _ in request.chunks}
+        for start, stop in request.ranges:
+            asked.update(chunks_in_range(skeleton, start, stop))
 
         def keep(record: Record) -> None:
             nchunk = record.units.nchunk
+            check_record(record, skeleton)
+            if nchunk not in asked and nchunk != -1:
+                raise CorruptChunk(f"chunk {nchunk} came, and was not asked for")
             records[nchunk] = _join(records.get(nchunk), record)
             if mirror is not None:
                 mirror.put(record)
 
-        nbytes = await file.root.blocks(file.entry, request, keep)
+        most = most_record_bytes(skeleton, list(asked))
+        nbytes = await file.root.blocks(file.entry, request, keep, most=most)
         self._traffic.fetched(nbytes)
         return records
 
@@ -378,6 +356,15 @@ def _join(first: Record | None, second: Record) -> Record:
     return second if first is None else first.joined(second)
 
 
+def _merge_all(
+    wants: Sequence[Want],
+    held: Sequence[ChunkPiece | None],
+    records: dict[int, Record],
+    skeleton: Skeleton,
+) -> list[ChunkPiece]:
+    return [_merge(want, piece, records, skeleton) for want, piece in zip(wants, held, strict=True)]
+
+
 def _merge(want: Want, held: ChunkPiece | None, records: dict[int, Record], skeleton: Skeleton) -> ChunkPiece:
     record = records.get(want.nchunk)
     if record is None:
@@ -388,6 +375,10 @@ def _merge(want: Want, held: ChunkPiece | None, records: dict[int, Record], skel
     if held is not None and held.layout is not None:
         for block, part in held.blocks.items():
             piece.blocks.setdefault(block, part)
+    if piece.layout is not None and piece.layout.nblocks:
+        wanted = range(piece.layout.nblocks) if want.blocks is None else want.blocks
+        if not piece.blocks.keys() >= set(wanted):
+            raise CorruptChunk(f"the publisher did not send all blocks of chunk {want.nchunk}")
     return piece
 
 

@@ -10,7 +10,7 @@ from caterva2.roles.subscriber.opened import OpenedFile
 
 Key: TypeAlias = tuple[int, int, int]
 
-LIMIT_BYTES = 24 << 20
+LIMIT_BYTES = 16 << 20
 REMEMBERED = 4096
 
 

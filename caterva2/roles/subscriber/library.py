@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
+import time
 import weakref
 from collections import OrderedDict
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
-from caterva2.compute.extents import Record
-from caterva2.compute.frames import skeleton_from_parts
+from caterva2.compute.extents import Record, check_record
+from caterva2.compute.frames import MAX_SKELETON, Skeleton, skeleton_from_parts
+from caterva2.compute.heads import open_nbytes
 from caterva2.errors import (
     BadExpression,
     BrokenDataset,
     CorruptChunk,
+    DatasetChanged,
     DatasetNotFound,
     MissingOperands,
     NotADataset,
@@ -38,10 +44,18 @@ from caterva2.storage.describe import describe_frame, describe_schunk, read_stor
 from caterva2.storage.source import RootSource, StoredFrame
 from caterva2.storage.state import Catalog
 
+logger = logging.getLogger(__name__)
+
 OpenKey: TypeAlias = tuple[str, DatasetPath]
 """What tells an open file from all others: `Areas.key` of its root, and its path."""
 
 OPEN_FILES = 256
+OPEN_BYTES = 48 << 20
+"""Memory for what is known of open files: some 40 large ones."""
+SLACK = 64 << 10
+"""The size of a frame that is still to be made is an estimate."""
+LOOK_AGAIN_S = 0.1
+OPEN_ATTEMPTS = 3
 FRESH = Freshness(fresh=True)
 
 
@@ -78,12 +92,14 @@ class Library:
         self.lazy = LazyFiles(self, evaluator)
         self._open: OrderedDict[OpenKey, StoredFile] = OrderedDict()
         self._definitions: OrderedDict[OpenKey, Entry] = OrderedDict()
-        self._changes = 0
+        self._removing: set[asyncio.Task[None]] = set()
         self._opening: SingleFlight[OpenKey, StoredFile | Entry] = SingleFlight()
+        self._beginning: set[OpenKey] = set()
 
     async def stop(self) -> None:
         """Let go of all files."""
         await self._opening.close()
+        await asyncio.gather(*self._removing, return_exceptions=True)
         self._open.clear()
         self._definitions.clear()
 
@@ -182,7 +198,7 @@ class Library:
                 raise NotADataset(f"{path} is a directory")
             return await self._workers.run(Lane.DISK, _describe_local, source, path)
         root = await self._remote(path.root)
-        entry = await self._workers.run(Lane.DISK, self._catalog.get, root.name, path.relative)
+        entry = await root.files.get(path.relative)
         if entry is None:
             if not path.parts or await self._workers.run(
                 Lane.DISK, self._catalog.has_directory, root.name, path.relative
@@ -244,8 +260,12 @@ class Library:
         self._access.check(principal, path.root)
         key = self._key(principal, path)
         file = self._open.get(key)
-        if file is not None:
-            self._open.move_to_end(key)
+        if file is None:
+            return None
+        if isinstance(file, RemoteFile) and file.is_passing:
+            del self._open[key]
+            return None
+        self._open.move_to_end(key)
         return file
 
     async def open(self, principal: Principal, path: DatasetPath, *, below: int = 0) -> OpenedFile:
@@ -266,32 +286,68 @@ class Library:
             It can not be read as what it claims to be.
         PublisherUnavailable
             Too little of it is cached, and its publisher does not answer.
+        DatasetChanged
+            It changes faster than it can be opened.
         """
         file = self.opened(principal, path)
+        if isinstance(file, LocalFile) and await self._is_outdated(principal, file):
+            self.forget(self._areas.key(principal, path.root), path.relative)
+            file = None
         if file is not None:
             return file
         key = self._key(principal, path)
-        entry = self._definitions.get(key)
-        if entry is not None and isinstance(entry.info, LazyInfo):
-            return await self.lazy.open(principal, path, entry, entry.info.lazy, below=below)
-        changes = self._changes
-        file_or_entry = await self._opening.run(key, lambda: self._open_file(principal, path))
-        if isinstance(file_or_entry, Entry):
-            if changes == self._changes:
-                self._definitions[key] = file_or_entry
-                while len(self._definitions) > OPEN_FILES:
-                    self._definitions.popitem(last=False)
-            assert isinstance(file_or_entry.info, LazyInfo)
-            return await self.lazy.open(principal, path, file_or_entry, file_or_entry.info.lazy, below=below)
-        file = file_or_entry
-        if path.is_area and changes != self._changes:
-            return file  # what was opened may have been replaced meanwhile
-        self._open[key] = file
-        self._open.move_to_end(key)
-        while len(self._open) > OPEN_FILES:
+        found: StoredFile | Entry | None = self._definitions.get(key)
+        if found is None:
+            found = await self._opening.run(key, lambda: self._open_current(principal, path))
+        if not isinstance(found, Entry):
+            return found
+        if not isinstance(found.info, LazyInfo):
+            raise BrokenDataset(f"{path} can not be opened")
+        return await self.lazy.open(principal, path, found, found.info.lazy, below=below)
+
+    async def _is_outdated(self, principal: Principal, file: LocalFile) -> bool:
+        """Look now and then whether a file is still the one that is open: the watcher takes its time."""
+        now = time.monotonic()
+        if now - file.looked_at < LOOK_AGAIN_S:
+            return False
+        source = self._areas.source(principal, file.path.root)
+        if source is None:
+            return True
+        try:
+            etag = await self._workers.run(Lane.DISK, source.etag, file.path.relative)
+        except DatasetNotFound:
+            return True
+        file.looked_at = now
+        return etag != file.frame.etag
+
+    async def _open_current(self, principal: Principal, path: DatasetPath) -> StoredFile | Entry:
+        """Open a file and keep it open; once more if it was voided meanwhile."""
+        key = self._key(principal, path)
+        for _ in range(OPEN_ATTEMPTS):
+            self._beginning.add(key)
+            try:
+                found = await self._open_file(principal, path)
+                if key in self._beginning:
+                    self._keep(key, found)
+                    return found
+                if not isinstance(found, Entry):
+                    self._let_go(found)
+            finally:
+                self._beginning.discard(key)
+        raise DatasetChanged(f"{path} changes faster than it can be opened", path=str(path))
+
+    def _keep(self, key: OpenKey, found: StoredFile | Entry) -> None:
+        if isinstance(found, Entry):
+            self._definitions[key] = found
+            while len(self._definitions) > OPEN_FILES:
+                self._definitions.popitem(last=False)
+            return
+        self._open[key] = found
+        nbytes = sum(open_nbytes(each.skeleton) for each in self._open.values())
+        while len(self._open) > OPEN_FILES or (nbytes > OPEN_BYTES and len(self._open) > 1):
             _, oldest = self._open.popitem(last=False)
+            nbytes -= open_nbytes(oldest.skeleton)
             self._let_go(oldest)
-        return file
 
     async def open_plain(self, principal: Principal, path: DatasetPath) -> tuple[StoredFrame, Entry] | None:
         """Open the bytes of a plain file in an own directory, or return None for all others."""
@@ -311,43 +367,52 @@ class Library:
         root
             Name of the root, or `Areas.key` of an area.
         """
-        self._changes += 1
+        self._beginning -= {k for k in self._beginning if k[0] == root and relative in {None, k[1].relative}}
         for key in [k for k in self._open if k[0] == root and relative in {None, k[1].relative}]:
             self._let_go(self._open.pop(key))
         for key in [k for k in self._definitions if k[0] == root and relative in {None, k[1].relative}]:
             del self._definitions[key]
         if root.startswith("@"):
             return
-        for id_ in [i for i in self._cache.ids() if i.root == root and relative in {None, i.path}]:
-            self._cache.remove(id_)
+        # Their names hold the generation, so nobody takes them for the new one: removing them may wait.
+        task = asyncio.create_task(self._workers.run(Lane.DISK, self._cache.remove_file, root, relative))
+        self._removing.add(task)
+        task.add_done_callback(self._removed)
+
+    def _removed(self, task: asyncio.Task[None]) -> None:
+        self._removing.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            logger.warning("a void part of the cache can not be removed now: %s", task.exception())
 
     def forget_below(self, root: str, relative: str) -> None:
         """Void what is open at or below a path of an area; empty for all of it."""
-        self._changes += 1
         prefix = f"{relative}/"
         for key in [
             (name, path)
-            for name, path in (*self._open, *self._definitions)
+            for name, path in (*self._open, *self._definitions, *self._beginning)
             if name == root
             and (not relative or path.relative == relative or path.relative.startswith(prefix))
         ]:
+            self._beginning.discard(key)
             self._definitions.pop(key, None)
             file = self._open.pop(key, None)
             if file is not None:
                 self._let_go(file)
 
     async def renew(self, principal: Principal, path: DatasetPath) -> None:
-        """Void an open file whose origin has another generation, and ask for the new one."""
-        file = self._open.pop(self._key(principal, path), None)
-        entry = self._definitions.pop(self._key(principal, path), None)
+        """Void a file whose origin has another generation, open or not, and ask for the new one."""
+        key = self._key(principal, path)
+        file = self._open.pop(key, None)
+        entry = self._definitions.pop(key, None)
         if entry is not None and isinstance(entry.info, LazyInfo):
             for operand in entry.info.lazy.operands.values():
                 await self.renew(principal, DatasetPath.parse(operand))
-        if file is None:
             return
-        self._let_go(file)
-        if isinstance(file, RemoteFile):
-            await file.root.describe_file(path.relative)
+        if file is not None:
+            self._let_go(file)
+        if not path.is_area:
+            root = await self._remote(path.root)
+            await root.describe_file(path.relative)
 
     def _let_go(self, file: StoredFile) -> None:
         if isinstance(file, RemoteFile) and file.mirror is not None:
@@ -372,16 +437,26 @@ class Library:
             if isinstance(entry.info, BrokenInfo):
                 raise BrokenDataset(f"{path} can not be read: {entry.info.reason}")
         received: list[Record] = []
-        await root.blocks(entry, BlocksRequest(skeleton=True), received.append)
-        if len(received) != 1 or len(received[0].units.numbers) != 2:
-            raise CorruptChunk(f"the publisher of {path} did not send its skeleton")
-        before, behind = (bytes(part) for part in received[0].parts())
-        size = int(received[0].units.offsets[1]) + len(behind)
-        skeleton = skeleton_from_parts(before, behind, size)
+        most = min(entry.size + SLACK, MAX_SKELETON)
+        await root.blocks(entry, BlocksRequest(skeleton=True), received.append, most=most)
+        skeleton, before, behind = await self._workers.run(Lane.CPU, _received_skeleton, path, received)
         mirror = await self._workers.run(
             Lane.DISK, self._cache.create, _mirror_id(path, entry), skeleton, before, behind
         )
         return RemoteFile(path, entry, skeleton, root, mirror)
+
+
+def _received_skeleton(path: DatasetPath, records: Sequence[Record]) -> tuple[Skeleton, bytes, bytes]:
+    """Return a skeleton, and the bytes before and behind the chunks."""
+    if len(records) != 1 or records[0].units.nchunk != -1 or len(records[0].units.numbers) != 2:
+        raise CorruptChunk(f"the publisher of {path} did not send its skeleton")
+    before, behind = (bytes(part) for part in records[0].parts())
+    try:
+        skeleton = skeleton_from_parts(before, behind, int(records[0].units.offsets[1]) + len(behind))
+    except BrokenDataset as exc:
+        raise CorruptChunk(f"the publisher of {path} sent a skeleton that can not be: {exc.message}") from exc
+    check_record(records[0], skeleton)
+    return skeleton, before, behind
 
 
 def _mirror_id(path: DatasetPath, entry: Entry) -> MirrorId:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable
 
@@ -18,6 +19,9 @@ from caterva2.runtime.workers import Lane, Workers
 from caterva2.storage.state import Catalog
 
 logger = logging.getLogger(__name__)
+
+FIRST_LIST_S = 2.0
+"""How long the start waits for the broker; then it goes on with what is known."""
 
 
 class Network:
@@ -65,6 +69,9 @@ class Network:
             synced_at = state.get("synced_at")
             root.start(synced_at=None if synced_at is None else float(synced_at))
         if self._broker is not None:
+            # Who asks in the first instant sees all roots; the relay goes on trying if this fails.
+            with contextlib.suppress(Caterva2Error, TimeoutError):
+                await asyncio.wait_for(self._list_roots(), FIRST_LIST_S)
             relay = Relay(
                 self._broker, secret=self._secret,
                 opened=self._list_roots, received=self._received, lost=self._lost,
@@ -135,7 +142,7 @@ class Network:
         """
         root = await self.known(name)
         if not root.subscribed:
-            await self._workers.run(Lane.DISK, self._catalog.set_root_state, name, http=root.http)
+            await root.files.keep(http=root.http)
             if not root.subscribed:
                 root.start(synced_at=None)
         await root.wait_ready()
@@ -158,8 +165,10 @@ class Network:
         self.connected = True
         self.error = None
         for name, info in found.items():
-            await self._update(info)
-            del name
+            try:
+                await self._update(info)
+            except Caterva2Error as exc:  # one that can not be must not hide the others
+                logger.warning("left out the root %r: %s", name, exc.message)
         for name, root in list(self._roots.items()):
             if name not in found and not root.subscribed:
                 del self._roots[name]
@@ -172,7 +181,7 @@ class Network:
         if root.http != info.http:
             await root.move(info.http)
             if root.subscribed:
-                await self._workers.run(Lane.DISK, self._catalog.set_root_state, info.name, http=info.http)
+                await root.files.keep(http=info.http)
         if info.status is RootStatus.ONLINE:
             root.poke()
         if new or before != (root.http, root.status):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from caterva2.compute.assemble import Array
 from caterva2.compute.extents import ChunkPiece, read_layout, read_piece
 from caterva2.compute.frames import ChunkLayout, Skeleton
+from caterva2.compute.heads import Heads
 from caterva2.model.datasets import Entry
 from caterva2.model.paths import DatasetPath
 from caterva2.model.slicing import Window
@@ -23,20 +25,27 @@ if TYPE_CHECKING:
 
 _serials = itertools.count()
 
-HEADS_KEPT = 4096
-"""Heads of chunks that an open file keeps in memory."""
+UNCACHED_S = 5.0
+"""A file for which the cache had no room is opened again after so many seconds."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class LocalFile:
-    """A file in a directory of the subscriber's own; its frame can be read at any offset."""
+    """A file in a directory of the subscriber's own; its frame can be read at any offset.
+
+    Attributes
+    ----------
+    looked_at
+        When it was last seen to be the current generation; of the monotonic clock, in seconds.
+    """
 
     path: DatasetPath
     entry: Entry
     skeleton: Skeleton
     frame: StoredFrame
     serial: int = field(default_factory=_serials.__next__)
-    heads: dict[int, tuple[bytes, ChunkLayout]] = field(default_factory=dict)
+    heads: Heads = field(default_factory=Heads)
+    looked_at: float = field(default_factory=time.monotonic)
 
     def head(self, nchunk: int) -> tuple[bytes, ChunkLayout]:
         """Return head and layout of a chunk that has bytes of its own. Blocking."""
@@ -44,8 +53,7 @@ class LocalFile:
         if head is None:
             raw, layout = read_layout(self.frame.read, self.skeleton, nchunk)
             head = (raw[: layout.head_size], layout)
-            if len(self.heads) < HEADS_KEPT:
-                self.heads[nchunk] = head
+            self.heads.keep(nchunk, head)
         return head
 
     def piece(self, nchunk: int, blocks: list[int] | None) -> ChunkPiece:
@@ -80,6 +88,14 @@ class RemoteFile:
     root: RemoteRoot
     mirror: Mirror | None
     serial: int = field(default_factory=_serials.__next__)
+    opened_at: float = field(default_factory=time.monotonic)
+
+    @property
+    def is_passing(self) -> bool:
+        """Whether it had better be opened again: the cache gave it up, or may have room for it by now."""
+        if self.mirror is None:
+            return time.monotonic() - self.opened_at > UNCACHED_S
+        return self.mirror.is_dropped
 
     def head(self, nchunk: int) -> tuple[bytes, ChunkLayout] | None:
         """Return head and layout of a chunk, if they are cached. Blocking."""

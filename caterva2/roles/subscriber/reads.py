@@ -171,7 +171,8 @@ class Reads:
         )  # fmt: skip
 
     async def _gathered(self, file: OpenedFile, query: FetchQuery, caller: Caller) -> Reply:
-        indices = parse_indices(query.indices or "", file.skeleton.array.shape)
+        shape = file.skeleton.array.shape
+        indices = await self._workers.run(Lane.CPU, parse_indices, query.indices or "", shape)
         if query.field is not None:
             result_dtype(file.skeleton.array, query.field)
         frame = await self._gatherer.frame(file, indices, query.field, local=caller.local)

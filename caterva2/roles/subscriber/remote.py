@@ -13,17 +13,21 @@ from caterva2.client.relay import Relay
 from caterva2.compute.extents import Record
 from caterva2.errors import (
     ConnectFailed,
+    CorruptChunk,
     DatasetNotFound,
+    InternalError,
     Overloaded,
+    ProtocolMismatch,
     PublisherUnavailable,
     ServiceError,
     TimedOut,
     TransportError,
 )
-from caterva2.model.datasets import Entry
+from caterva2.model.datasets import Entry, FileInfo, entry_problem
 from caterva2.model.events import DatasetChanged, DatasetRemoved, Envelope, Event, Resync
 from caterva2.model.requests import BlocksRequest
 from caterva2.model.roots import Freshness, RootInfo, RootStatus
+from caterva2.roles.subscriber.knownfiles import KnownFiles
 from caterva2.roles.subscriber.traffic import Traffic
 from caterva2.runtime.hub import Hub
 from caterva2.runtime.workers import Lane, Workers
@@ -36,8 +40,10 @@ PAGE = 2000
 REQUESTS_AT_ONCE = 12
 SILENCE_S = 4.0
 """A publisher that says nothing for so long is given up: clients do the same after 5 s."""
+SILENT = f"it has been silent for {SILENCE_S:g} s"
 SYNC_WAIT_S = 4.0
 """How long a request waits for a first listing; clients give up after 5 s."""
+MAX_FILES = 5_000_000
 MANY = 1000
 """Changes above this number become one `Resync`."""
 
@@ -75,6 +81,7 @@ class RemoteRoot:
         self.subscribed = False
         self.error: str | None = None
         self._secret = secret
+        self.files = KnownFiles(name, catalog, workers)
         self._catalog = catalog
         self._hub = hub
         self._workers = workers
@@ -83,6 +90,7 @@ class RemoteRoot:
         self._peer = Peer(http, secret=secret, timeout_s=SILENCE_S, max_connections=REQUESTS_AT_ONCE + 2)
         self._slots = asyncio.Semaphore(REQUESTS_AT_ONCE)
         self._linked = False
+        self._silent_at: float | None = None
         self._synced_at: float | None = None
         self._ready = asyncio.Event()
         self._settled = asyncio.Event()
@@ -117,6 +125,7 @@ class RemoteRoot:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
         await self._remember()
+        await self.files.stop()
         self._peer.close()
 
     async def move(self, http: str) -> None:
@@ -211,12 +220,23 @@ class RemoteRoot:
         except DatasetNotFound:
             await self.apply(DatasetRemoved(root=self.name, path=path))
             raise
+        problem = entry_problem(entry)
+        if problem is None and entry.path != path:
+            problem = f"{path!r} was asked for, {entry.path!r} came"
+        if problem is not None:
+            raise CorruptChunk(f"the publisher of {self.name} described what can not be: {problem}")
         await self.apply(DatasetChanged(root=self.name, entry=entry))
-        await self._workers.run(Lane.DISK, self._catalog.upsert, self.name, [entry])
         return entry
 
-    async def blocks(self, entry: Entry, request: BlocksRequest, keep: Callable[[Record], object]) -> int:
+    async def blocks(
+        self, entry: Entry, request: BlocksRequest, keep: Callable[[Record], object], *, most: int
+    ) -> int:
         """Ask the publisher for parts of a stored frame; `keep` is called in another thread.
+
+        Parameters
+        ----------
+        most
+            Bytes that the answer can have at the most.
 
         Returns
         -------
@@ -230,23 +250,43 @@ class RemoteRoot:
         DatasetChanged
             The file is no longer of this generation.
         """
-        return await self._call(lambda: self._peer.blocks(entry.path, entry.etag, request, keep))
+        return await self._call(lambda: self._peer.blocks(entry.path, entry.etag, request, keep, most=most))
 
     async def _call(self, fn: Callable[[], T], *, patient: bool = False) -> T:
+        asked_at = time.monotonic()
+        if not self._linked and self._silent_at is not None:
+            # It hangs. One in a while finds out whether it still does; the others need not wait for that.
+            if asked_at - self._silent_at < SILENCE_S:
+                raise self._unavailable(SILENT)
+            self._silent_at = asked_at
         async with self._slots:
+            if self._silent_at is not None and self._silent_at > asked_at:
+                raise self._unavailable(SILENT)
             try:
-                return await self._workers.run(Lane.NET, fn)
+                answer = await self._workers.run(Lane.NET, fn)
+            except (CorruptChunk, ProtocolMismatch) as exc:
+                raise CorruptChunk(
+                    f"the publisher of {self.name} at {self.http} sent what can not be right: {exc.message}"
+                ) from exc
             except (TransportError, ServiceError) as exc:
                 if patient and isinstance(exc, TimedOut):
                     raise
-                if isinstance(exc, ConnectFailed):
+                if isinstance(exc, TimedOut):
+                    self._silent_at = time.monotonic()
+                elif isinstance(exc, ConnectFailed):
+                    self._silent_at = None
                     self.error = exc.message
-                raise PublisherUnavailable(
-                    f"what was asked for is not in the cache, and the publisher of {self.name} "
-                    f"at {self.http} does not answer: {exc.message}",
-                    hint="try again when it is back",
-                    root=self.name,
-                ) from exc
+                raise self._unavailable(exc.message) from exc
+            self._silent_at = None
+            return answer
+
+    def _unavailable(self, reason: str) -> PublisherUnavailable:
+        return PublisherUnavailable(
+            f"what was asked for is not in the cache, and the publisher of {self.name} "
+            f"at {self.http} does not answer: {reason}",
+            hint="try again when it is back",
+            root=self.name,
+        )
 
     # following
 
@@ -255,6 +295,7 @@ class RemoteRoot:
         if not self._linked:
             logger.info("connected to the publisher of %s at %s", self.name, self.http)
         self._linked = True
+        self._silent_at = None
         self.error = None
         await self._remember()
 
@@ -277,10 +318,7 @@ class RemoteRoot:
         if self._linked:
             self._synced_at = time.time()
         if self._synced_at is not None:
-            await self._workers.run(
-                Lane.DISK, self._catalog.set_root_state, self.name,
-                http=self.http, synced_at=repr(self._synced_at),
-            )  # fmt: skip
+            await self.files.keep(http=self.http, synced_at=repr(self._synced_at))
 
     async def apply(self, event: Event) -> None:
         """Apply an event of this root, once: what is known already is not told again."""
@@ -288,49 +326,71 @@ class RemoteRoot:
             await self._apply(event)
 
     async def _apply(self, event: Event) -> None:
+        if isinstance(event, DatasetChanged | DatasetRemoved) and event.root != self.name:
+            return
         if isinstance(event, DatasetChanged):
-            known = await self._workers.run(Lane.DISK, self._catalog.get, self.name, event.entry.path)
+            if not self._is_possible(event.entry):
+                return
+            known = await self.files.get(event.entry.path)
             if known is not None and known.etag == event.entry.etag:
+                if known != event.entry and _is_complete(event.entry):
+                    await self.files.put(event.entry)
                 return
             self._changed(self.name, event.entry.path)
-            await self._workers.run(Lane.DISK, self._catalog.upsert, self.name, [event.entry])
+            await self.files.put(event.entry)
         elif isinstance(event, DatasetRemoved):
-            known = await self._workers.run(Lane.DISK, self._catalog.get, self.name, event.path)
+            known = await self.files.get(event.path)
             if known is None:
                 return
             self._changed(self.name, event.path)
-            await self._workers.run(Lane.DISK, self._catalog.remove, self.name, [event.path])
+            await self.files.remove(event.path)
         else:
             return
         self._hub.publish(event)
+
+    def _is_possible(self, entry: Entry) -> bool:
+        """Tell whether an entry makes sense; one that does not must not hide the others."""
+        problem = entry_problem(entry)
+        if problem is not None:
+            logger.warning("left out a file of %s: %s", self.name, problem)
+        return problem is None
 
     async def _sync(self) -> None:
         """Make the catalog equal to the publisher's, page by page."""
         async with self._lock:
             known = await self._workers.run(Lane.DISK, lambda: dict(self._catalog.etags(self.name)))
-            generation = await self._workers.run(Lane.DISK, self._catalog.begin_replace, self.name)
+            try:
+                generation = await self._workers.run(Lane.DISK, self._catalog.begin_replace, self.name)
+            except InternalError as exc:
+                self.files.cannot_write(exc)
+                raise
             events: list[Event] = []
-            nchanges = 0
+            nchanges = nfiles = 0
             after: str | None = None
             while True:
                 at = after
                 page = await self._workers.run(Lane.NET, self._peer.catalog_page, at, PAGE)
+                entries = [entry for entry in page.entries if self._is_possible(entry)]
                 changed = []
-                for entry in page.entries:
+                for entry in entries:
                     before = known.pop(entry.path, None)
                     if before == entry.etag:
                         continue
                     changed.append(entry)
                     if before is not None:
                         self._changed(self.name, entry.path)
-                await self._workers.run(Lane.DISK, self._catalog.upsert, self.name, page.entries)
+                await self._workers.run(Lane.DISK, self._catalog.upsert, self.name, entries)
                 nchanges += len(changed)
                 if nchanges <= MANY:
                     events.extend(DatasetChanged(root=self.name, entry=entry) for entry in changed)
+                nfiles += len(entries)
                 after = page.next
                 if after is None:
                     break
+                if (at is not None and after <= at) or nfiles > MAX_FILES:
+                    raise ProtocolMismatch(f"the catalog of {self.name} has no end")
             await self._workers.run(Lane.DISK, self._catalog.end_replace, self.name, generation)
+            self.files.replaced()
             for path in known:
                 self._changed(self.name, path)
             if nchanges + len(known) > MANY or not self._ready.is_set():
@@ -340,3 +400,7 @@ class RemoteRoot:
             self._ready.set()
         for event in events:
             self._hub.publish(event)
+
+
+def _is_complete(entry: Entry) -> bool:
+    return not isinstance(entry.info, FileInfo) or entry.info.schunk is not None

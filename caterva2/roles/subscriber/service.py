@@ -6,6 +6,7 @@ import functools
 import logging
 from pathlib import Path
 
+from caterva2.errors import Caterva2Error
 from caterva2.model.events import DatasetChanged, DatasetRemoved, Event, Resync
 from caterva2.model.users import Principal
 from caterva2.roles.subscriber.access import Access
@@ -123,7 +124,10 @@ class Subscriber:
         if self.accounts is not None:
             self._tasks.spawn("start evaluators", self._processes.start)
         for area in self.areas.common.values():
-            await self.areas.start(area)
+            try:
+                await self.areas.start(area)
+            except Caterva2Error as exc:
+                logger.warning("changes of %s can not be told now: %s", area.name, exc.message)
             self._tasks.spawn(f"watch {area.name}", functools.partial(self._watch, area))
         await self.network.start()
 
@@ -143,7 +147,10 @@ class Subscriber:
 
     async def _watch(self, area: Area) -> None:
         async for paths in Watcher(area.source, self._workers).changes():
-            await area.root.refresh(paths)
+            try:
+                await area.root.refresh(paths)
+            except Caterva2Error as exc:
+                logger.warning("changes of %s can not be taken up now: %s", area.name, exc.message)
 
     async def _void_changed(self) -> None:
         """Let go of files in own directories that have changed."""

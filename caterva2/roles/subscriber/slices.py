@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import collections
+import contextlib
+import logging
 import math
 import os
 import tempfile
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
 from typing import IO, NamedTuple, cast
 
 from caterva2.compute.answers import (
@@ -27,10 +29,10 @@ from caterva2.compute.extents import (
     record_size,
     skeleton_units,
 )
-from caterva2.compute.frames import ArrayMeta, Buffer
+from caterva2.compute.frames import CHUNK_HEADER, ArrayMeta, Buffer
 from caterva2.compute.planning import Touched, chunk_count, decoded_nbytes, touched_chunks
 from caterva2.compute.smallwindow import BlockCut, cut_window, decode_block, fill_small
-from caterva2.errors import ResponseTooLarge, ServiceError
+from caterva2.errors import OutOfRoom, ResponseTooLarge
 from caterva2.model.slicing import Window
 from caterva2.roles.subscriber.blocks import BlockReader, Want
 from caterva2.roles.subscriber.decoded import DecodedBlocks
@@ -38,10 +40,13 @@ from caterva2.roles.subscriber.opened import LazyFile, OpenedFile, StoredFile
 from caterva2.runtime.budget import Budget
 from caterva2.runtime.workers import Lane, Workers
 
+logger = logging.getLogger(__name__)
+
 FEW_CHUNKS = 64
 PLAN_BATCH = 1024
 SMALL = 256 << 10
-"""Stored blocks of at most so many uncompressed bytes are read and decoded in one step."""
+SMALL_BLOCKS = 256
+"""Stored blocks of at most so many uncompressed bytes, and so many of them, are decoded in one step."""
 NOW_BLOCKS = 4
 NOW_BYTES = 128 << 10
 """Windows of so many blocks, of so many uncompressed bytes, that are in memory are decoded without a lane:
@@ -49,9 +54,11 @@ NOW_BYTES = 128 << 10
 ONE_PIECE = 4 << 20
 """Answers of at most so many bytes are put together in memory."""
 SPOOL_MEMORY = 1 << 20
-RESULTS = 32 << 20
+RESULTS = 24 << 20
 """Bytes of arrays that all requests together may be putting together."""
 MAX_ANSWER = 16 << 30
+MAX_CHUNKS = 1 << 18
+"""Most chunks of a window: each takes some 20 us, however small it is."""
 COPY_BYTES = 1 << 20
 
 
@@ -90,7 +97,7 @@ class SliceReader:
         Raises
         ------
         ResponseTooLarge
-            It has more than `MAX_ANSWER` bytes.
+            It has more than `MAX_ANSWER` bytes, or touches more than `MAX_CHUNKS` chunks.
         PublisherUnavailable, DatasetChanged, CorruptChunk
             From reading.
         """
@@ -104,7 +111,9 @@ class SliceReader:
             )
         cuts = None
         if not isinstance(file, LazyFile):
-            cuts = cut_window(array, selection.window, max(1, SMALL // max(1, array.block_nbytes)))
+            _check_chunks(file, selection.window)
+            limit = min(SMALL_BLOCKS, max(1, SMALL // max(1, array.block_nbytes)))
+            cuts = cut_window(array, selection.window, limit)
         if cuts is not None:
             frame = self._quick_frame(file, selection, cuts)
             if frame is None:
@@ -118,12 +127,16 @@ class SliceReader:
             if frame is not None:
                 return Answer(frame, None, sum(map(len, frame)))
         if nbytes <= ONE_PIECE and selection.window.size * array.dtype.itemsize <= 4 * ONE_PIECE:
-            out = await self.array(file, selection.window)
-            frame = await self._workers.run(
-                Lane.CPU, whole_frame, out, selection, plain=file.skeleton.meta is None
-            )
+            async with self._assembled(file, selection.window, copies=2) as out:
+                frame = await self._workers.run(
+                    Lane.CPU, whole_frame, out, selection, plain=file.skeleton.meta is None
+                )
             return Answer(frame, None, sum(map(len, frame)))
-        return await self._spooled(file, selection)
+        try:
+            return await self._spooled(file, selection)
+        except OutOfRoom as exc:
+            logger.info("an answer is sent uncompressed, for it can not be put together: %s", exc.message)
+            return self._uncompressed(file, selection)
 
     def _quick_frame(
         self, file: OpenedFile, selection: Selection, cuts: Sequence[BlockCut]
@@ -150,10 +163,16 @@ class SliceReader:
 
     async def array(self, file: OpenedFile, window: Window) -> Array:
         """Return the items of a window, of ``window.full_shape``; for windows that fit in memory."""
-        if isinstance(file, LazyFile):
-            return await file.evaluate(window)
+        async with self._assembled(file, window) as out:
+            return out
+
+    @contextlib.asynccontextmanager
+    async def _assembled(self, file: OpenedFile, window: Window, *, copies: int = 1) -> AsyncIterator[Array]:
+        """Give the items of a window; room for so many `copies` of them is kept inside the block."""
+        if isinstance(file, LazyFile):  # computing reads its operands within the same bound
+            yield await file.evaluate(window)
+            return
         array = file.skeleton.array
-        nbytes = window.size * array.dtype.itemsize
         out: Array | None = None
         held = 0
         fills: collections.deque[asyncio.Task[None]] = collections.deque()
@@ -163,7 +182,7 @@ class SliceReader:
                 wants = [Want(touched.nchunk, touched.blocks) for touched in part]
                 async for pieces in self._reader.pieces(file, wants):
                     if out is None:  # not before: who waits for a publisher should hold no memory
-                        held = await self._results.acquire(nbytes)
+                        held = await self._results.acquire(copies * window.size * array.dtype.itemsize)
                         out = empty(window, array)
                     put = self._workers.run(
                         Lane.CPU, _fill_all, out, pieces, array, window, coords, self._scratches
@@ -173,13 +192,13 @@ class SliceReader:
                         await fills.popleft()
             while fills:
                 await fills.popleft()
+            yield empty(window, array) if out is None else out
         finally:
             for task in fills:
                 task.cancel()
             await asyncio.gather(*fills, return_exceptions=True)
             if held:
                 self._results.release(held)
-        return empty(window, array) if out is None else out
 
     async def _touched(self, array: ArrayMeta, window: Window) -> AsyncGenerator[list[Touched], None]:
         """Yield the chunks of a window, planned in a lane if there are many."""
@@ -197,17 +216,13 @@ class SliceReader:
         window = selection.window
         dtype = result_dtype(array, selection.field)
         nbytes = window.size * dtype.itemsize
-        kept = [axis for axis in window.axes if not axis.drop]
-        near = [c for c, axis in zip(array.chunks, window.axes, strict=True) if not axis.drop]
-        geometry = answer_geometry(window.shape, near, dtype.itemsize)
+        geometry = self._geometry(file, selection)
         spool = await self._workers.run(Lane.DISK, _open_spool, self._spool)
         try:
             sizes: list[int] = []
             pending: list[asyncio.Task[bytes]] = []
             try:
-                for part in answer_parts(kept, geometry):
-                    full = iter(part)
-                    sub = Window(tuple(axis if axis.drop else next(full) for axis in window.axes))
+                for sub in _parts(window, geometry):
                     pending.append(asyncio.create_task(self._chunk(file, sub, selection, geometry)))
                     if len(pending) >= 2:
                         sizes.append(await self._workers.run(Lane.DISK, _append, spool, await pending.pop(0)))
@@ -231,11 +246,47 @@ class SliceReader:
         await anext(stream)  # a generator that never began does nothing when it is closed
         return Answer(None, stream, len(before) + sum(sizes) + len(after))
 
-    async def _chunk(self, file: OpenedFile, sub: Window, selection: Selection, geometry: Geometry) -> bytes:
-        out = await self.array(file, sub)
-        return await self._workers.run(
-            Lane.CPU, answer_chunk, out, sub, selection.field, geometry, plain=file.skeleton.meta is None
-        )
+    def _uncompressed(self, file: OpenedFile, selection: Selection) -> Answer:
+        """Make a large frame chunk by chunk as it is sent: of uncompressed chunks the sizes are known."""
+        array, meta = file.skeleton.array, file.skeleton.meta
+        dtype = result_dtype(array, selection.field)
+        geometry = self._geometry(file, selection)
+        chunksize = math.prod(geometry.chunks) * dtype.itemsize
+        total = chunksize * geometry.nchunks if meta else selection.window.size * dtype.itemsize
+        sizes = [CHUNK_HEADER + min(chunksize, total - n * chunksize) for n in range(geometry.nchunks)]
+        before, after = frame_ends(
+            sizes, total, geometry if meta else None, dtype_to_text(dtype), dtype.itemsize,
+            math.prod(geometry.blocks) * dtype.itemsize, chunksize,
+        )  # fmt: skip
+
+        async def stream() -> AsyncGenerator[Buffer, None]:
+            yield before
+            for sub in _parts(selection.window, geometry):
+                yield await self._chunk(file, sub, selection, geometry, raw=True)
+            yield after
+
+        return Answer(None, stream(), len(before) + sum(sizes) + len(after))
+
+    @staticmethod
+    def _geometry(file: OpenedFile, selection: Selection) -> Geometry:
+        array, window = file.skeleton.array, selection.window
+        near = [c for c, axis in zip(array.chunks, window.axes, strict=True) if not axis.drop]
+        return answer_geometry(window.shape, near, result_dtype(array, selection.field).itemsize)
+
+    async def _chunk(
+        self, file: OpenedFile, sub: Window, selection: Selection, geometry: Geometry, *, raw: bool = False
+    ) -> bytes:
+        async with self._assembled(file, sub, copies=2) as out:
+            return await self._workers.run(
+                Lane.CPU,
+                answer_chunk,
+                out,
+                sub,
+                selection.field,
+                geometry,
+                plain=file.skeleton.meta is None,
+                raw=raw,
+            )
 
     async def _read_spool(
         self, before: bytes, spool: IO[bytes], after: bytes
@@ -277,6 +328,7 @@ class SliceReader:
             Bytes of all records, if they can be told without fetching anything; and the records.
         """
         nbytes = None
+        _check_chunks(file, window)
         if chunk_count(file.skeleton.array, window) <= PLAN_BATCH:
             nbytes = await self._workers.run(Lane.DISK, _records_size, file, window)
         return nbytes, self._records(file, window)
@@ -293,6 +345,22 @@ class SliceReader:
             async for pieces in self._reader.pieces(file, wants):
                 for buffer in await self._workers.run(Lane.CPU, _encode_all, pieces, file):
                     yield buffer
+
+
+def _parts(window: Window, geometry: Geometry) -> Iterator[Window]:
+    """Yield the window of each chunk of an answer."""
+    for part in answer_parts([axis for axis in window.axes if not axis.drop], geometry):
+        full = iter(part)
+        yield Window(tuple(axis if axis.drop else next(full) for axis in window.axes))
+
+
+def _check_chunks(file: OpenedFile, window: Window) -> None:
+    nchunks = chunk_count(file.skeleton.array, window)
+    if nchunks > MAX_CHUNKS:
+        raise ResponseTooLarge(
+            f"the window touches {nchunks} chunks; at most {MAX_CHUNKS} are read at once",
+            hint="ask for it in parts",
+        )
 
 
 def _records_size(file: StoredFile, window: Window) -> int | None:
@@ -352,5 +420,5 @@ def _append(spool: IO[bytes], chunk: bytes) -> int:
     try:
         spool.write(chunk)
     except OSError as exc:
-        raise ServiceError("there is no room to put the answer together", hint="ask for it in parts") from exc
+        raise OutOfRoom(f"the answer can not be spooled: {exc.strerror}") from exc
     return len(chunk)

@@ -60,7 +60,9 @@ def test_array_is_uploaded_directly(client: caterva2.Client, array: object) -> N
     stored = client.upload(array, "@personal/x.b2nd")
 
     assert stored == PurePosixPath("@personal/x.b2nd")
-    np.testing.assert_array_equal(client.get(stored)[()], np.asarray(array[()]))
+    dataset = client.get(stored)
+    assert isinstance(dataset, caterva2.Dataset)
+    np.testing.assert_array_equal(dataset[()], np.asarray(array[()]))  # type: ignore[index]
 
 
 @pytest.mark.parametrize("size", [0, 1000, uploads.PART + 5], ids=["empty", "small", "in parts"])
