@@ -12,6 +12,7 @@ import contextlib
 import logging
 import os
 import stat
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +42,8 @@ from caterva2.storage.sparseframe import SparseIndex, read_sparse_index, write_c
 from caterva2.storage.unpacked import UnpackedFile
 
 logger = logging.getLogger(__name__)
+
+QUIET_S = 0.1
 
 MAX_LINK_HOPS = 4
 """Links to directories inside one path: enough for people, not for a maze."""
@@ -101,11 +104,20 @@ class DirectorySource:
         Directories that are never shown, such as the state of a service that runs inside the root.
     lazy
         Files may be definitions of lazy datasets.
+    quiet_s
+        A file is read when it was not written for so many seconds.
     """
 
     def __init__(
-        self, root: Path, cache_dir: Path, *, exclude: Sequence[Path] = (), lazy: bool = False
+        self,
+        root: Path,
+        cache_dir: Path,
+        *,
+        exclude: Sequence[Path] = (),
+        lazy: bool = False,
+        quiet_s: float = QUIET_S,
     ) -> None:
+        self._quiet_s = quiet_s
         self._root = os.path.realpath(root)
         self._below = self._root.rstrip("/") + "/"
         self._cache = FrameCache(cache_dir)
@@ -496,7 +508,30 @@ class DirectorySource:
                 fd = os.open(parts[-1], _FILE, dir_fd=directory)
             finally:
                 os.close(directory)
-        return FileFrame(fd, found.path)
+        frame = FileFrame(fd, found.path)
+        try:
+            _wait_until_quiet(frame, self._quiet_s)
+        except BaseException:
+            frame.close()
+            raise
+        return frame
+
+
+def _wait_until_quiet(frame: FileFrame, quiet_s: float) -> None:
+    """Let a file that was written a moment ago come to rest.
+
+    Its time changes when a write begins, not when it ends, and in steps of some milliseconds: what is
+    read before may be half of one generation and half of the next, under one etag.
+
+    Raises
+    ------
+    DatasetChanged
+        It is still being written.
+    """
+    young_s = quiet_s - (time.time_ns() - frame.mtime_ns) / 1e9
+    if 0 < young_s < 2 * quiet_s:  # beyond, its time is of another clock
+        time.sleep(young_s)
+        frame.verify()
 
 
 def _broken(found: _Found, reason: str) -> Entry:

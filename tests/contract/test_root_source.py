@@ -413,7 +413,7 @@ class TestDirectorySource(RootSourceSuite):
     def _source(self, tmp_path: Path) -> Iterator[None]:
         self.root = tmp_path / "root"
         self.root.mkdir()
-        self.source = DirectorySource(self.root, tmp_path / "cache")
+        self.source = DirectorySource(self.root, tmp_path / "cache", quiet_s=0)
         yield
         assert [p.name for p in (tmp_path / "cache").rglob("*.tmp")] == []
 

@@ -49,10 +49,11 @@ def readers(network, arrays, frames, size=3):
         assert answer.status_code == 200, answer.text
         np.testing.assert_array_equal(contents(answer.content), data[window], f"{path}[{text}]")
 
-    with Crowd(one_read, size) as crowd:
-        yield crowd
-    for client in clients:
-        client.close()
+    with contextlib.ExitStack() as stack:
+        for client in clients:
+            stack.enter_context(client)
+        with Crowd(one_read, size) as crowd:
+            yield crowd
 
 
 def after_rounds(crowd, count):

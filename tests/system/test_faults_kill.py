@@ -54,10 +54,11 @@ def readers(arrays, frames, url):
         except httpx.TransportError:
             PAUSE.wait(0.01)
 
-    with Crowd(one_read, len(clients)) as crowd:
-        yield crowd
-    for client in clients:
-        client.close()
+    with contextlib.ExitStack() as stack:
+        for client in clients:
+            stack.enter_context(client)
+        with Crowd(one_read, len(clients)) as crowd:
+            yield crowd
 
 
 def check_one(client, path, data, frame, rng):

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 NAME = "expr"
 ALIASES = ("lazyexpr",)
-HELP = 'Make a dataset in @personal that is computed when read.'
+HELP = "Make a dataset in @personal that is computed when read."
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

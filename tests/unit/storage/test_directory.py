@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import threading
+import time
 from pathlib import Path
 
 import blosc2
@@ -26,7 +27,7 @@ def root(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def source(root: Path, tmp_path: Path) -> DirectorySource:
-    return DirectorySource(root, tmp_path / "cache")
+    return DirectorySource(root, tmp_path / "cache", quiet_s=0)
 
 
 def paths(source: DirectorySource) -> list[str]:
@@ -423,3 +424,37 @@ def test_a_sparse_frame_with_a_damaged_chunk_is_not_copied(source, root, content
 def _whole(source: DirectorySource, path: str) -> bytes:
     with source.open(path) as frame:
         return frame.read(0, frame.size)
+
+
+def test_file_is_read_when_it_has_come_to_rest(root, tmp_path):
+    source = DirectorySource(root, tmp_path / "cache", quiet_s=0.1)
+    (root / "a.b2nd").write_bytes(array_frame([1]))
+
+    began = time.monotonic()
+    source.open("a.b2nd").close()
+    first = time.monotonic() - began
+    source.open("a.b2nd").close()
+
+    assert 0.05 < first < 5
+    assert time.monotonic() - began - first < 0.1
+
+
+def test_file_that_is_written_all_the_time_is_described_as_such(root, tmp_path):
+    source = DirectorySource(root, tmp_path / "cache", quiet_s=0.2)
+    file = root / "a.b2nd"
+    file.write_bytes(array_frame([1]))
+    end = threading.Event()
+
+    def write():
+        while not end.wait(0.005):
+            os.utime(file)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        found = source.describe("a.b2nd").info
+    finally:
+        end.set()
+        writer.join()
+
+    assert found == BrokenInfo(reason="the file is being written")
