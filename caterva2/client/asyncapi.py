@@ -17,11 +17,14 @@ from caterva2.errors import RequestError
 from caterva2.model.wire import plain
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     import blosc2
     import numpy.typing as npt
 
     from caterva2.client.calls import Call, PathLike, T
     from caterva2.client.connection import AsyncConnection
+    from caterva2.client.lazy import Operand
     from caterva2.client.transfers import Progress
 
 
@@ -125,6 +128,19 @@ class AsyncClient:
         """End a token, by its ``id``."""
         return await self._send(calls.revoke_token(id))
 
+    async def register(self, email: str, password: str) -> dict[str, Any]:
+        """Make an account for oneself, where the operator allows it."""
+        made = await self._send(calls.register_user(email, password))
+        return plain(made)
+
+    async def change_password(self, password: str, new_password: str) -> None:
+        """Set a new password; all sessions end, tokens stay."""
+        await self._send(calls.change_password(password, new_password))
+
+    async def logout_everywhere(self) -> None:
+        """End all one's sessions; tokens stay."""
+        await self._send(calls.logout_everywhere())
+
     async def adduser(self, newuser: str, password: str | None = None, superuser: bool = False) -> str:
         """Add a user; see `Client.adduser`."""
         return await self._send(calls.adduser(newuser, password, superuser=superuser))
@@ -177,6 +193,53 @@ class AsyncClient:
         client = await self._blocking()
         return await asyncio.to_thread(client.mkdir, path)
 
+    async def lazyexpr(
+        self,
+        name: str,
+        expression: str,
+        operands: Mapping[str, Operand | AsyncFile] | None = None,
+        *,
+        compute: bool = False,
+    ) -> PurePosixPath:
+        """Make a dataset in ``@personal`` that is computed when it is read; see `caterva2.lazyexpr`."""
+        client = await self._blocking()
+        paths = {variable: _operand(operand) for variable, operand in (operands or {}).items()}
+        return await asyncio.to_thread(client.lazyexpr, name, expression, paths, compute=compute)
+
+    async def concat(
+        self, srcs: Sequence[Operand | AsyncFile], dst: PathLike, axis: int = 0
+    ) -> PurePosixPath:
+        """Make a dataset that is others one behind the other along `axis`; nothing is copied."""
+        client = await self._blocking()
+        return await asyncio.to_thread(client.concat, [_operand(src) for src in srcs], dst, axis)
+
+    async def stack(self, srcs: Sequence[Operand | AsyncFile], dst: PathLike, axis: int = 0) -> PurePosixPath:
+        """Make a dataset that is others along a new axis; nothing is copied."""
+        client = await self._blocking()
+        return await asyncio.to_thread(client.stack, [_operand(src) for src in srcs], dst, axis)
+
+    async def explain(
+        self, path: PathLike, slice_: object = None, *, field: str | None = None
+    ) -> dict[str, Any]:
+        """Return what fetching a slice would be and cost; see `caterva2.explain`."""
+        client = await self._blocking()
+        return await asyncio.to_thread(client.explain, path, slice_, field=field)
+
+    async def filter(
+        self,
+        path: PathLike,
+        condition: str | None = None,
+        *,
+        sortby: str | None = None,
+        field: str | None = None,
+        slice_: object = None,
+    ) -> npt.NDArray[Any]:
+        """Read rows of a structured array; see `Client.filter`."""
+        client = await self._blocking()
+        return await asyncio.to_thread(
+            client.filter, path, condition, sortby=sortby, field=field, slice_=slice_
+        )
+
     async def close(self) -> None:
         """Close all connections."""
         if self._opened is not None:
@@ -226,3 +289,7 @@ class AsyncClient:
                     ),
                 )
             return self._opened
+
+
+def _operand(operand: Operand | AsyncFile) -> Operand:
+    return operand.path if isinstance(operand, AsyncFile) else operand

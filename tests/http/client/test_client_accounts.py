@@ -129,6 +129,35 @@ def test_async_client_has_the_same(home: Home) -> None:
     assert asyncio.run(work()) == [ADA, 1]
 
 
+def test_async_client_makes_an_account_and_changes_its_password(home: Home) -> None:
+    async def work() -> str:
+        async with AsyncClient(home.url) as client:
+            made = await client.register("new@example.org", PASSWORD)
+        async with AsyncClient(home.url, (made["email"], PASSWORD)) as client:
+            await client.change_password(PASSWORD, "another password")
+            with pytest.raises(NotAuthenticated):
+                await client.me()
+        async with AsyncClient(home.url, (made["email"], "another password")) as client:
+            email: str = (await client.me())["email"]
+            return email
+
+    assert asyncio.run(work()) == "new@example.org"
+
+
+def test_async_client_ends_all_sessions(home: Home) -> None:
+    async def work() -> None:
+        async with (
+            AsyncClient(home.url, (ADA, PASSWORD)) as one,
+            AsyncClient(home.url, (ADA, PASSWORD)) as other,
+        ):
+            await other.me()
+            await one.logout_everywhere()
+            with pytest.raises(NotAuthenticated):
+                await other.me()
+
+    asyncio.run(work())
+
+
 def test_python_blosc2_reads_as_a_user(home: Home) -> None:
     array = np.arange(100)
     personal = home.state / "personal" / Client(home.url, (ADA, PASSWORD)).me()["id"]

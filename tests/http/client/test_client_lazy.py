@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -89,6 +90,26 @@ def test_rows_are_selected_and_sorted_by_the_server(client: Client) -> None:
     found = client.get("@public/t.b2nd").filter("p > 3", sortby="q", slice_="0:5", field="p")
 
     np.testing.assert_array_equal(found, TABLE["p"][TABLE["p"] > 3][:5])
+
+
+async def use_async_client(urlbase: str) -> None:
+    async with caterva2.AsyncClient(urlbase, ADA) as client:
+        a = await client.get("@public/a.b2nd")
+        assert isinstance(a, caterva2.AsyncDataset)
+        path = await client.lazyexpr("async", "a + b", {"a": a, "b": "@public/a.b2nd"})
+        both = await client.concat([path, a], "@personal/async-both.b2nd")
+        pile = await client.stack([path, a], "@personal/async-pile.b2nd")
+        told = await client.explain(pile, "0, 0:5")
+        rows = await client.filter("@public/t.b2nd", "p > 3", sortby="q", slice_="0:5", field="p")
+
+        np.testing.assert_allclose(await client.fetch(both), np.concatenate([A + A, A]))
+        np.testing.assert_allclose(await client.fetch(pile, "1"), A)
+        np.testing.assert_array_equal(rows, TABLE["p"][TABLE["p"] > 3][:5])
+        assert (told["shape"], told["bytes"]) == ((5, 30), 1200)
+
+
+def test_async_client_has_the_same(urlbase: str) -> None:
+    asyncio.run(use_async_client(urlbase))
 
 
 def cat2cli(urlbase: str, capsys: pytest.CaptureFixture[str], *args: str) -> str:
