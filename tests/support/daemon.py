@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
@@ -32,13 +33,23 @@ class Daemon:
         Where it runs; state goes there.
     http
         Where it listens.
+    env
+        Variables that it gets besides those of the tests, such as ``CATERVA2_SECRET``.
     """
 
-    def __init__(self, role: str, *args: str, cwd: Path, http: str = "127.0.0.1:0") -> None:
+    def __init__(
+        self,
+        role: str,
+        *args: str,
+        cwd: Path,
+        http: str = "127.0.0.1:0",
+        env: Mapping[str, str] | None = None,
+    ) -> None:
         self.command = [
             sys.executable, "-m", "caterva2.cli.serve", role, "--http", http, "--loglevel", "info", *args
         ]  # fmt: skip
         self.cwd = cwd
+        self.env = dict(env or {})
         self.address = Address()
         self._lines: list[str] = []
         self._settled = threading.Event()
@@ -46,7 +57,7 @@ class Daemon:
     def start(self) -> Self:
         """Start it and return when it listens, or has ended."""
         environ = {key: value for key, value in os.environ.items() if not key.startswith("CATERVA2_")}
-        environ["PYTHONPATH"] = str(REPOSITORY)
+        environ.update(self.env, PYTHONPATH=str(REPOSITORY))
         self.process = subprocess.Popen(
             self.command,
             cwd=self.cwd,
