@@ -2,7 +2,8 @@
 
 A broker, two publishers and a subscriber as separate processes on loopback,
 over two example roots in ``_demo/``. Their state and logs stay there, so the
-next run finds what this one left.
+next run finds what this one left: also the secret that signs sessions, in
+``_demo/.env``, and the account of a person to try with.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import argparse
 import contextlib
 import json
 import os
+import secrets
 import shlex
 import signal
 import socket
@@ -62,6 +64,15 @@ class Service:
         return f"http://localhost:{self.port}"
 
 
+@dataclass(frozen=True, kw_only=True)
+class Account:
+    """Who may log in to the subscriber, and the file that keeps his password."""
+
+    password: str
+    kept_in: Path
+    user: str = "demo@example.org"
+
+
 @dataclass(kw_only=True)
 class Running:
     """A started service; `stopping` is set once the demo itself ends it."""
@@ -107,7 +118,39 @@ def services(ports: Ports, state: Path) -> list[Service]:
     ]
 
 
-def run(started: Sequence[Service], state: Path, stop: threading.Event, *, roots: Sequence[str]) -> None:
+def make_account(state: Path) -> Account:
+    """Switch users on for the subscriber below `state`, and give it one; what is there stays.
+
+    Raises
+    ------
+    DemoError
+        There is such a user, and his password is lost.
+    """
+    # Every service of the demo runs in this directory, and the subscriber reads its .env.
+    _kept(state / ".env", lambda: f"CATERVA2_SECRET={secrets.token_urlsafe(32)}")
+    file = state / "password"
+    lost = not file.exists()
+    account = Account(password=_kept(file, lambda: secrets.token_urlsafe(9)), kept_in=file)
+    users = json.loads(_admin(state, "--json", "users", "list"))
+    if account.user not in {user["email"] for user in users}:
+        _admin(state, "users", "add", account.user, account.password)
+    elif lost:
+        file.unlink()
+        raise DemoError(
+            f"the password of {account.user} is no longer in {_shown(file)};"
+            f" remove {_shown(state)} to begin anew"
+        )
+    return account
+
+
+def run(
+    started: Sequence[Service],
+    state: Path,
+    stop: threading.Event,
+    *,
+    roots: Sequence[str],
+    account: Account | None = None,
+) -> None:
     """Start the services, wait until they answer, and stay until `stop` is set.
 
     Blocks. Every process that was started is ended before this returns.
@@ -126,7 +169,7 @@ def run(started: Sequence[Service], state: Path, stop: threading.Event, *, roots
             _wait_until_healthy(running, stop)
         _wait_until_roots_are_known(running, roots, stop)
         if not stop.is_set():
-            _announce(started)
+            _announce(started, account)
         while not stop.wait(0.5):
             for child in running:
                 child.require_alive()
@@ -157,7 +200,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         try:
             make_example_root.make_example_root(state / "foo")
             make_example_root.make_measured_root(state / "bar")
-            run(services(ports, state), state, stop, roots=("foo", "bar"))
+            account = make_account(state)
+            run(services(ports, state), state, stop, roots=("foo", "bar"), account=account)
         except (DemoError, make_example_root.MissingPackage, OSError) as exc:
             print(f"demo: {exc}", file=sys.stderr, flush=True)
             return 1
@@ -178,17 +222,52 @@ def _require_free(service: Service) -> None:
                 )
 
 
+def _kept(file: Path, make: Callable[[], str]) -> str:
+    """Read the line in `file`, which only its owner can read; make it the first time."""
+    with contextlib.suppress(FileNotFoundError):
+        return file.read_text(encoding="utf-8").strip()
+    line = make()
+    new = file.with_name(f"{file.name}.new")
+    new.unlink(missing_ok=True)
+    with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as output:
+        output.write(f"{line}\n")
+    new.replace(file)
+    return line
+
+
+def _admin(state: Path, *arguments: str) -> str:
+    """Run ``cat2admin`` on the subscriber's state and give what it prints."""
+    where = ("--conf", str(state / "caterva2.toml"), "--statedir", str(state / "state" / "sub"))
+    done = subprocess.run(
+        [sys.executable, "-m", "caterva2.cli.admin", *where, *arguments],
+        cwd=state,
+        env=_environment(),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=START_WITHIN_S,
+        check=False,
+    )
+    if done.returncode:
+        raise DemoError(f"can not make the account: {done.stderr.strip() or 'cat2admin failed'}")
+    return done.stdout
+
+
+def _environment() -> dict[str, str]:
+    """Give the environment of what the demo starts: settings of the person's shell do not reach into it."""
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("CATERVA2_")}
+    environment["PYTHONUNBUFFERED"] = "1"
+    return environment
+
+
 def _start(service: Service, logs: Path) -> Running:
     logs.mkdir(parents=True, exist_ok=True)
     log = logs / f"{service.title.replace(' ', '-')}.log"
-    # Settings of the person's shell must not reach into the demo.
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("CATERVA2_")}
-    environment["PYTHONUNBUFFERED"] = "1"
     with log.open("wb") as output:
         process = subprocess.Popen(
             service.command,
             cwd=logs.parent,
-            env=environment,
+            env=_environment(),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -240,32 +319,57 @@ def _answer(url: str) -> bytes | None:
         return None
 
 
-def _announce(started: Sequence[Service]) -> None:
+def _announce(started: Sequence[Service], account: Account | None) -> None:
     print("\nCaterva2 is running:\n")
     for service in started:
         print(f"  {service.title:<14} {service.address}   {service.what}")
     print("\nTry in a second terminal, from the same directory:\n")
     for command in commands_to_try(started[-1]):
         print(f"  {command}")
+    if account is not None:
+        print(f"\nOr as a user, {account.user} with the password {account.password}:\n")
+        for command in commands_of_a_user(started[-1], account):
+            print(f"  {command}")
     print("\nCtrl+C ends it.", flush=True)
 
 
 def commands_to_try(subscriber: Service) -> list[str]:
-    """Give the three shell commands that a newcomer can paste."""
-    tools = Path(sys.executable).parent
-    if tools.is_relative_to(Path.cwd()):
-        tools = tools.relative_to(Path.cwd())
-    elsewhere = subscriber.port != Ports().subscriber
-    option = f" --subscriber {subscriber.address}" if elsewhere else ""
-    keyword = f', urlbase="{subscriber.address}"' if elsewhere else ""
+    """Give the three shell commands that a newcomer can paste; they need no account."""
+    keyword = f', urlbase="{subscriber.address}"' if _is_elsewhere(subscriber) else ""
     program = (
         f'import caterva2; print(caterva2.Root("bar"{keyword})["elevation/jacksboro.b2nd"][100:103, 200:206])'
     )
     return [
-        f"{tools}/cat2cli{option} roots",
-        f"{tools}/cat2cli{option} show 'foo/dir1/ds-2d.b2nd[0:3, 0:5]'",
-        f"{tools}/python -c {shlex.quote(program)}",
+        f"{_cat2cli(subscriber)} roots",
+        f"{_cat2cli(subscriber)} show 'foo/dir1/ds-2d.b2nd[0:3, 0:5]'",
+        f"{_tools()}/python -c {shlex.quote(program)}",
     ]
+
+
+def commands_of_a_user(subscriber: Service, account: Account) -> list[str]:
+    """Give the shell commands that log in, store an array, and compute with it and a published one."""
+    cat2cli = _cat2cli(subscriber)
+    array = account.kept_in.with_name("foo") / "dir1" / "ds-2d.b2nd"
+    return [
+        f'{cat2cli} --password "$(cat {shlex.quote(_shown(account.kept_in))})" login {account.user}',
+        f"{cat2cli} put {shlex.quote(_shown(array))} @personal/mine.b2nd",
+        f"{cat2cli} expr total 'mine + 10 * foo' mine=@personal/mine.b2nd foo=foo/dir1/ds-2d.b2nd",
+        f"{cat2cli} show '@personal/total.b2nd[0:3, 0:5]'",
+    ]
+
+
+def _is_elsewhere(subscriber: Service) -> bool:
+    return subscriber.port != Ports().subscriber
+
+
+def _cat2cli(subscriber: Service) -> str:
+    option = f" --subscriber {subscriber.address}" if _is_elsewhere(subscriber) else ""
+    return f"{_tools()}/cat2cli{option}"
+
+
+def _tools() -> Path:
+    tools = Path(sys.executable).parent
+    return tools.relative_to(Path.cwd()) if tools.is_relative_to(Path.cwd()) else tools
 
 
 def _end(running: Sequence[Running]) -> None:

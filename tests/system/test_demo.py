@@ -52,8 +52,8 @@ def stop() -> threading.Event:
 def stop_when_announced(stop: threading.Event, monkeypatch: pytest.MonkeyPatch) -> None:
     announce = demo._announce
 
-    def announce_and_stop(started: list[demo.Service]) -> None:
-        announce(started)
+    def announce_and_stop(started: list[demo.Service], account: demo.Account | None) -> None:
+        announce(started, account)
         stop.set()
 
     monkeypatch.setattr(demo, "_announce", announce_and_stop)
@@ -158,7 +158,7 @@ def test_child_that_dies_later_ends_the_demo(
     started: list[demo.Running],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(demo, "_announce", lambda _: os.kill(started[0].process.pid, signal.SIGKILL))
+    monkeypatch.setattr(demo, "_announce", lambda *_: os.kill(started[0].process.pid, signal.SIGKILL))
 
     with pytest.raises(demo.DemoError, match="subscriber was killed by signal 9"):
         demo.run([_service(HEALTHY, port)], tmp_path, stop, roots=("foo", "bar"))
@@ -252,18 +252,74 @@ def test_directory_that_can_not_be_made_gives_exit_status_1(
     assert capsys.readouterr().err.count("\n") == 1
 
 
+def test_account_is_made_once_and_only_its_owner_reads_the_secrets(tmp_path: Path) -> None:
+    made = demo.make_account(tmp_path)
+    secret = (tmp_path / ".env").read_text()
+
+    again = demo.make_account(tmp_path)
+
+    assert again == made
+    assert (tmp_path / ".env").read_text() == secret
+    assert re.fullmatch(r"CATERVA2_SECRET=\S{43}\n", secret)
+    assert [(tmp_path / name).stat().st_mode & 0o777 for name in (".env", "password")] == [0o600, 0o600]
+
+
+def test_lost_password_is_told_and_not_replaced(tmp_path: Path) -> None:
+    made = demo.make_account(tmp_path)
+    made.kept_in.unlink()
+
+    for _ in range(2):
+        with pytest.raises(demo.DemoError, match="is no longer in"):
+            demo.make_account(tmp_path)
+
+
+@pytest.mark.usefixtures("stop_when_announced", "started")
+def test_announcement_gives_the_account(
+    tmp_path: Path, port: int, stop: threading.Event, capsys: pytest.CaptureFixture[str]
+) -> None:
+    account = demo.Account(password="of the demo", kept_in=tmp_path / "password")
+
+    demo.run([_service(HEALTHY, port)], tmp_path, stop, roots=("foo", "bar"), account=account)
+
+    printed = capsys.readouterr().out
+    assert "demo@example.org with the password of the demo" in printed
+    assert re.findall(r'cat2cli --subscriber \S+ (?:--password ".*" )?(\w+)', printed) == [
+        "roots", "show", "login", "put", "expr", "show"
+    ]  # fmt: skip
+
+
 @pytest.mark.slow
 def test_commands_that_it_prints_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     *_, subscriber = demo.services(demo.Ports(), tmp_path)
-    outputs = [
-        "@public (subscribed)\nbar\nfoo",
-        make_example_root.small_arrays()["dir1/ds-2d.b2nd"][0:3, 0:5],
-        make_example_root.elevation()[100:103, 200:206],
-    ]
-    commands = zip(demo.commands_to_try(subscriber), outputs, strict=True)
+    account = demo.Account(password="", kept_in=tmp_path / "_demo" / "password")
+    small = make_example_root.small_arrays()["dir1/ds-2d.b2nd"]
+    commands = {
+        "without an account": demo.commands_to_try(subscriber),
+        "as a user": demo.commands_of_a_user(subscriber, account),
+    }
+    outputs = {
+        "without an account": [
+            "@public (subscribed)\nbar\nfoo",
+            small[0:3, 0:5],
+            make_example_root.elevation()[100:103, 200:206],
+        ],
+        "as a user": [
+            f"Logged in as demo@example.org until ...; the token is in {tmp_path}/config/...",
+            "Dataset stored in @personal/mine.b2nd",
+            "Expression stored in @personal/total.b2nd",
+            (small + 10 * small)[0:3, 0:5],
+        ],
+    }
     page = tmp_path / "page.md"
-    page.write_text("".join(f"```console\n$ {command}\n{output}\n```\n\n" for command, output in commands))
+    page.write_text(
+        "".join(
+            f"```console\n$ {command}\n{output}\n```\n\n"
+            for who in commands
+            for command, output in zip(commands[who], outputs[who], strict=True)
+        )
+    )
     directory = tmp_path / "directory"
     directory.mkdir()
 
