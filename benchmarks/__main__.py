@@ -20,9 +20,11 @@ from benchmarks import (
     bench_cold,
     bench_expressions,
     bench_foundation,
+    bench_login,
     bench_many,
     bench_small,
     bench_start,
+    bench_upload,
 )
 from benchmarks.network import REPOSITORY
 from benchmarks.report import Report
@@ -38,6 +40,8 @@ BENCHES: dict[str, Callable[[Settings], None]] = {
     "cold": bench_cold.run,
     "many": bench_many.run,
     "expressions": bench_expressions.run,
+    "upload": bench_upload.run,
+    "login": bench_login.run,
     "foundation": bench_foundation.run,
 }
 
