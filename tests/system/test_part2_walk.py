@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from caterva2.client.api import Client
+from caterva2.client.tree import Dataset
 from tests.support.daemon import REPOSITORY, Daemon
 from tests.support.processes import until
 
@@ -106,17 +107,23 @@ def _make(lab: Lab) -> None:
         ada.lazyexpr("total", "a + 2*sin(b)", {"a": "foo/a.b2nd", "b": "@shared/mine.b2nd"})
 
 
+def _dataset(client: Client, path: str) -> Dataset:
+    found = client.get(path)
+    assert isinstance(found, Dataset)
+    return found
+
+
 def _check(lab: Lab) -> None:
     """Find it, as its owner, as another user, and by the token that ``cat2cli login`` kept."""
     with Client(lab.url, ADA) as ada:
-        np.testing.assert_array_equal(ada.get("@personal/mine.b2nd")[5:9, ::3], MINE[5:9, ::3])
-        np.testing.assert_array_equal(ada.get("@personal/other.b2nd")[3:30], OTHER[3:30])
-        np.testing.assert_allclose(ada.get("@personal/total.b2nd")[10:50, 7:33], TOTAL[10:50, 7:33])
+        np.testing.assert_array_equal(_dataset(ada, "@personal/mine.b2nd")[5:9, ::3], MINE[5:9, ::3])
+        np.testing.assert_array_equal(_dataset(ada, "@personal/other.b2nd")[3:30], OTHER[3:30])
+        np.testing.assert_allclose(_dataset(ada, "@personal/total.b2nd")[10:50, 7:33], TOTAL[10:50, 7:33])
     with Client(lab.url, BOB) as bob:
-        np.testing.assert_array_equal(bob.get("@shared/mine.b2nd")[5:9, ::3], MINE[5:9, ::3])
+        np.testing.assert_array_equal(_dataset(bob, "@shared/mine.b2nd")[5:9, ::3], MINE[5:9, ::3])
         assert bob.get_list("@personal") == []
     with Client(lab.url) as anybody:
-        np.testing.assert_array_equal(anybody.get("foo/a.b2nd")[:3], PUBLISHED[:3])
+        np.testing.assert_array_equal(_dataset(anybody, "foo/a.b2nd")[:3], PUBLISHED[:3])
     names = lab.cat2cli("ls", "@personal").split()
     assert {"mine.b2nd", "other.b2nd", "total.b2nd"} <= {name.rpartition("/")[2] for name in names}
 
