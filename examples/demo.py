@@ -330,6 +330,7 @@ def _announce(started: Sequence[Service], account: Account | None) -> None:
         print(f"\nOr as a user, {account.user} with the password {account.password}:\n")
         for command in commands_of_a_user(started[-1], account):
             print(f"  {command}")
+        print("\nIf a command says that a token is unknown, it is of an earlier demo: log in again.")
     print("\nCtrl+C ends it.", flush=True)
 
 
