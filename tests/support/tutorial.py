@@ -81,7 +81,7 @@ class Session:
 Step = Command | File | Session
 
 
-def play(page: Path, directory: Path, *, prelude: str = "") -> None:
+def play(page: Path, directory: Path, *, prelude: str = "", setup: str = "") -> None:
     """Play `page` in `directory`; raise `AssertionError` where the page is wrong.
 
     Parameters
@@ -93,12 +93,14 @@ def play(page: Path, directory: Path, *, prelude: str = "") -> None:
     prelude
         A command to start before the page, as if it ended in ``&``; it is awaited
         until a subscriber answers at the default port.
+    setup
+        Commands to run then, which the page takes for granted.
     """
-    me = [sys.executable, "-m", "tests.support.tutorial", str(page), str(directory), prelude]
+    me = [sys.executable, "-m", "tests.support.tutorial", str(page), str(directory), prelude, setup]
     result = subprocess.run(
         [*_isolation(), *me],
         cwd=REPOSITORY,
-        env=_environment(),
+        env={**_environment(), "XDG_CONFIG_HOME": str(directory / ".config")},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -285,18 +287,20 @@ def _loopback_up() -> None:
         fcntl.ioctl(control, 0x8914, struct.pack("16sh14x", b"lo", 1))
 
 
-def _main(page: Path, directory: Path, prelude: str) -> None:
+def _main(page: Path, directory: Path, prelude: str, setup: str) -> None:
     _loopback_up()
     (directory / "examples").symlink_to(REPOSITORY / "examples")
     with _Player(directory) as player:
         if prelude:
             player.start(prelude, "localhost:8002")
+        if setup:
+            player.do(Command(setup, "..."))
         for step in steps(page.read_text(encoding="utf-8")):
             player.do(step)
 
 
 if __name__ == "__main__":
     try:
-        _main(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3])
+        _main(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], sys.argv[4])
     except AssertionError as exc:
         sys.exit(str(exc))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.tutorial import REPOSITORY, Command, File, Session, matches, play, steps
+from tests.support.tutorial import PROGRAMS, REPOSITORY, Command, File, Session, matches, play, steps
 
 PAGES = sorted((REPOSITORY / "docs" / "tutorials").glob("*.md"))
 
@@ -17,6 +17,34 @@ PRELUDES = {"quick-start": "python examples/demo.py --directory _demo"}
 
 # Programs of the system that a page uses.
 NEEDS = {"independent-services": "nginx"}
+
+GUIDES = sorted((REPOSITORY / "docs" / "guides").glob("*.md"))
+
+# What guides for users take for granted: the demo, Ada who is logged in, and some files of hers.
+ADA = """\
+cat2admin --statedir _demo/state/sub users add ada@example.org 'a good password'
+echo 'a good password' | cat2cli login ada@example.org
+python -c "import blosc2, numpy as np
+blosc2.asarray(np.arange(600.).reshape(10, 60), urlpath='cube.b2nd', mode='w')
+blosc2.asarray(np.arange(120.).reshape(2, 60), urlpath='more.b2nd', mode='w')"
+mkdir results
+echo text > results/a.txt
+tar czf runs.tar.gz results
+cat2cli subscribe foo
+cat2cli copy foo/dir1/ds-2d.b2nd @shared/b.b2nd
+"""
+FOR_OPERATORS = {"users-and-access"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", GUIDES, ids=lambda page: page.stem)
+def test_guide_does_what_it_says(page: Path, tmp_path: Path) -> None:
+    if shutil.which("cat2admin", path=f"{PROGRAMS}{os.pathsep}{os.environ['PATH']}") is None:
+        pytest.skip("needs cat2admin installed")
+    if page.stem in FOR_OPERATORS:
+        play(page, tmp_path)
+    else:
+        play(page, tmp_path, prelude=PRELUDES["quick-start"], setup=ADA)
 
 
 @pytest.mark.slow
