@@ -306,7 +306,7 @@ def test_commands_that_it_prints_work(tmp_path: Path, monkeypatch: pytest.Monkey
             make_example_root.elevation()[100:103, 200:206],
         ],
         "as a user": [
-            f"Logged in as demo@example.org until ...; the token is in {tmp_path}/config/...",
+            "Logged in as demo@example.org until ...; the token is in .../tokens.json",
             "Dataset stored in @personal/mine.b2nd",
             "Expression stored in @personal/total.b2nd",
             (small + 10 * small)[0:3, 0:5],
