@@ -170,6 +170,8 @@ class _Database:
                 (finding,) = connection.execute("PRAGMA quick_check(1)").fetchone()
                 if finding != "ok":
                     return str(finding).splitlines()[0]
+                if version and (missing := self._tables() - set(_tables(connection))):
+                    return f"no table {', '.join(sorted(missing))}"
                 if version == 0:
                     connection.executescript(
                         f"BEGIN IMMEDIATE; {self.schema}; PRAGMA user_version={self.version}; COMMIT;"
@@ -181,6 +183,11 @@ class _Database:
             return str(exc)
         return None
 
+    def _tables(self) -> set[str]:
+        with contextlib.closing(sqlite3.connect(":memory:")) as connection:
+            connection.executescript(self.schema)
+            return set(_tables(connection))
+
     def _move_aside(self) -> str:
         stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
         name = f"{self._path.name}.broken-{stamp}-{os.getpid()}"
@@ -188,6 +195,10 @@ class _Database:
             with contextlib.suppress(FileNotFoundError):
                 os.replace(f"{self._path}{suffix}", self._path.with_name(f"{name}{suffix}"))
         return name
+
+
+def _tables(connection: sqlite3.Connection) -> list[str]:
+    return [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
 
 
 @contextlib.contextmanager
@@ -295,6 +306,7 @@ class Catalog(_Database):
         super().__init__(path)
         self._encode = msgspec.msgpack.Encoder().encode
         self._decode = msgspec.msgpack.Decoder(Entry).decode
+        self._forget_unreadable()
 
     # roots
 
@@ -404,17 +416,44 @@ class Catalog(_Database):
             row = db.execute(
                 "SELECT entry FROM entries JOIN roots ON id = root WHERE name = ? AND path = ?", (root, path)
             ).fetchone()
-        return None if row is None else self._decode(row[0])
+        return None if row is None else self._read_entry(root, path, row[0])
 
     def page(self, root: str, *, after: str | None = None, limit: int = _BATCH) -> list[Entry]:
         """Return up to `limit` entries in the order of their paths, those after `after`."""
         with self._reading() as db:
             rows = db.execute(
-                "SELECT entry FROM entries WHERE root = (SELECT id FROM roots WHERE name = ?)"
+                "SELECT path, entry FROM entries WHERE root = (SELECT id FROM roots WHERE name = ?)"
                 " AND path > ? ORDER BY path LIMIT ?",
                 (root, after or "", limit),
             ).fetchall()
-        return [self._decode(entry) for (entry,) in rows]
+        entries = [self._read_entry(root, path, packed) for path, packed in rows]
+        if None in entries:
+            return self.page(root, after=after, limit=limit)
+        return [entry for entry in entries if entry is not None]
+
+    def _forget_unreadable(self) -> None:
+        """Forget entries that were damaged, so that their files count as new."""
+        with self._reading() as db:
+            rows = db.execute("SELECT name, path, entry FROM entries JOIN roots ON id = root")
+            bad = [(root, path, entry) for root, path, entry in rows if not self._is_readable(entry)]
+        for root, path, entry in bad:
+            self._read_entry(root, path, entry)
+
+    def _is_readable(self, packed: bytes) -> bool:
+        try:
+            self._decode(packed)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return False
+        return True
+
+    def _read_entry(self, root: str, path: str, packed: bytes) -> Entry | None:
+        """Decode an entry; forget one that was damaged."""
+        try:
+            return self._decode(packed)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            logger.warning("what was known of %s/%s is not readable; forgotten", root, path)
+            self.remove(root, [path])
+            return None
 
     def etags(self, root: str) -> Iterator[tuple[str, str]]:
         """Yield path and etag of every file, in order; read in short steps, not in one snapshot."""
