@@ -46,7 +46,8 @@ class Output:
         self._write(self._stderr, f"Error: {text}")
 
     def note(self, text: str) -> None:
-        """Write to stderr what is worth knowing, but no result."""
+        """Write to stderr what is worth knowing, but no result; after the results so far."""
+        self.flush()
         self._write(self._stderr, text)
 
     def flush(self) -> None:
