@@ -303,6 +303,8 @@ class AnsweringHandler(RequestHandler):
         except StreamClosedError:
             self._gone = True
             self.finish()
+        finally:
+            chunk, leaving = b"", None  # else the frames in a traceback would keep what could not be sent
 
 
 async def _framed(parts: Multipart, read: Read) -> AsyncIterator[bytes]:

@@ -31,6 +31,8 @@ logger = logging.getLogger(__name__)
 GROUP_BYTES = 4 << 20
 GROUP_CHUNKS = 256
 READ_BYTES = 2 << 20
+STREAMED, LEAST_BYTES = 16 << 20, 64 << 10
+"""What all streams of whole files together take at once, and what each may in any case."""
 MEMORY = 16 << 20
 
 
@@ -82,6 +84,7 @@ class BlockReader:
         self._traffic = traffic
         self._budget = Budget(memory)
         self._ahead = ReadAhead(self._budget, stall_s=stall_s)
+        self._streams = 0
         self._flying: dict[tuple[int, int], list[_Flight]] = {}
         self._tasks: set[asyncio.Task[dict[int, Record]]] = set()
 
@@ -113,14 +116,22 @@ class BlockReader:
         PublisherUnavailable, DatasetChanged
             As `pieces`.
         """
-        if isinstance(file, LocalFile):
-            async for part in self._local_spans(file, start, stop):
-                yield part
-            return
-        groups = _span_groups(file.skeleton, start, stop)
-        async for parts in self._ahead.in_order(groups, lambda group: self._span_group(file, group)):
-            for part in parts:
-                yield part
+        self._streams += 1
+        try:
+            if isinstance(file, LocalFile):
+                async for part in self._local_spans(file, start, stop):
+                    yield part
+                return
+            groups = _span_groups(file.skeleton, start, stop, self._share(GROUP_BYTES))
+            async for parts in self._ahead.in_order(groups, lambda group: self._span_group(file, group)):
+                while parts:
+                    yield parts.pop(0)
+        finally:
+            self._streams -= 1
+
+    def _share(self, nbytes: int) -> int:
+        """Return how many bytes a stream may take at once: what its client does not read stays in memory."""
+        return max(LEAST_BYTES, min(nbytes, STREAMED // self._streams))
 
     async def prefetch(self, file: StoredFile, ranges: Iterable[tuple[int, int]]) -> None:
         """Fetch what is missing of many byte ranges in one request, if that is not much."""
@@ -135,7 +146,7 @@ class BlockReader:
     async def _local_spans(self, file: LocalFile, start: int, stop: int) -> AsyncIterator[Buffer]:
         at = start
         while at < stop:
-            n = min(READ_BYTES, stop - at)
+            n = min(self._share(READ_BYTES), stop - at)
             yield await self._workers.run(Lane.DISK, file.frame.read, at, n)
             at += n
 
@@ -280,11 +291,11 @@ def _groups(skeleton: Skeleton, wants: Sequence[Want]) -> list[tuple[list[Want],
     return groups
 
 
-def _span_groups(skeleton: Skeleton, start: int, stop: int) -> Iterable[tuple[list[Span], int]]:
+def _span_groups(skeleton: Skeleton, start: int, stop: int, nbytes: int) -> Iterable[tuple[list[Span], int]]:
     group: list[Span] = []
     total = 0
     for span in _cut(skeleton, start, stop):
-        if group and total + span.stop - span.start > GROUP_BYTES:
+        if group and total + span.stop - span.start > nbytes:
             yield group, total
             group, total = [], 0
         group.append(span)

@@ -15,6 +15,7 @@ from caterva2.compute.frames import MAX_SKELETON, Skeleton, skeleton_from_parts
 from caterva2.compute.heads import open_nbytes
 from caterva2.errors import (
     BadExpression,
+    BadRequest,
     BrokenDataset,
     CorruptChunk,
     DatasetChanged,
@@ -54,6 +55,7 @@ OPEN_BYTES = 48 << 20
 """Memory for what is known of open files: some 40 large ones."""
 SLACK = 64 << 10
 """The size of a frame that is still to be made is an estimate."""
+MAX_NAMES = 1_000_000
 LOOK_AGAIN_S = 0.1
 OPEN_ATTEMPTS = 3
 FRESH = Freshness(fresh=True)
@@ -154,8 +156,13 @@ class Library:
         ------
         DatasetNotFound, RootNotFound
             There is nothing.
+        BadRequest
+            The limit is not positive.
         """
         self._access.check(principal, path.root)
+        if limit is not None and limit < 1:
+            raise BadRequest(f"limit: expected a positive number, found {limit}")
+        limit = None if limit is None else min(limit, MAX_NAMES)
         base = path.relative
         source = self._areas.source(principal, path.root)
         if source is not None:

@@ -79,6 +79,7 @@ class ReadAhead:
                     each.task.cancel()
                 self._budget.release(each.held)
             tasks = [each.task for each in ahead if each.task is not None]
+            ahead.clear()  # what they made would live on in the frames of exceptions
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _first(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import logging
 from pathlib import Path
@@ -30,6 +31,7 @@ from caterva2.roles.subscriber.verification import Verifier
 from caterva2.roles.watcher import Watcher
 from caterva2.runtime.clock import SystemClock
 from caterva2.runtime.hub import Hub
+from caterva2.runtime.memory import give_back_memory
 from caterva2.runtime.processes import ProcessLane
 from caterva2.runtime.tasks import Supervisor
 from caterva2.runtime.workers import Lane, Workers
@@ -38,6 +40,8 @@ from caterva2.storage.state import Catalog
 
 logger = logging.getLogger(__name__)
 
+ENOUGH_MEMORY, LOOK_S = 112 << 20, 0.2
+"""Above so many bytes, freed memory goes back to the system; how often to look, in seconds."""
 EVALUATOR = "caterva2.compute.evaluator"
 """The program of the processes that evaluate expressions."""
 
@@ -121,6 +125,7 @@ class Subscriber:
         await self.uploads.start()
         self._tasks.spawn("expire uploads", self.uploads.run)
         self._tasks.spawn("void changed files", self._void_changed)
+        self._tasks.spawn("give back memory", self._give_back_memory)
         if self.accounts is not None:
             self._tasks.spawn("start evaluators", self._processes.start)
         for area in self.areas.common.values():
@@ -144,6 +149,11 @@ class Subscriber:
         await self.areas.stop()
         self.hub.close()
         await self._workers.run(Lane.DISK, self.cache.close)
+
+    async def _give_back_memory(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK_S)
+            await self._workers.run(Lane.DISK, give_back_memory, ENOUGH_MEMORY)
 
     async def _watch(self, area: Area) -> None:
         async for paths in Watcher(area.source, self._workers).changes():
