@@ -130,7 +130,8 @@ def make_account(state: Path) -> Account:
     _kept(state / ".env", lambda: f"CATERVA2_SECRET={secrets.token_urlsafe(32)}")
     file = state / "password"
     lost = not file.exists()
-    account = Account(password=_kept(file, lambda: secrets.token_urlsafe(9)), kept_in=file)
+    # Hexadecimal: a password that begins with a dash would be taken for an option.
+    account = Account(password=_kept(file, lambda: secrets.token_hex(8)), kept_in=file)
     users = json.loads(_admin(state, "--json", "users", "list"))
     if account.user not in {user["email"] for user in users}:
         _admin(state, "users", "add", account.user, account.password)

@@ -53,8 +53,9 @@ def verify_password(password: str, stored: str | None) -> bool:
 
 
 def make_password() -> str:
-    """Return a new random password: 16 characters of some 6 bits each."""
-    return secrets.token_urlsafe(12)
+    """Return a new random password: 96 bits in 24 hexadecimal digits."""
+    # Hexadecimal: one that begins with a dash would be taken for an option on a command line.
+    return secrets.token_hex(12)
 
 
 def _encoded(password: str) -> bytes:

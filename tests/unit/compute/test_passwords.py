@@ -55,4 +55,8 @@ def test_made_passwords_are_long_and_differ() -> None:
     made = {passwords.make_password() for _ in range(50)}
 
     assert len(made) == 50
-    assert {len(password) for password in made} == {16}
+    assert {len(password) for password in made} == {24}
+
+
+def test_made_passwords_can_not_be_taken_for_options() -> None:
+    assert all(passwords.make_password().isalnum() for _ in range(500))
