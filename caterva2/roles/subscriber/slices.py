@@ -111,7 +111,6 @@ class SliceReader:
             )
         cuts = None
         if not isinstance(file, LazyFile):
-            _check_chunks(file, selection.window)
             limit = min(SMALL_BLOCKS, max(1, SMALL // max(1, array.block_nbytes)))
             cuts = cut_window(array, selection.window, limit)
         if cuts is not None:
@@ -126,6 +125,8 @@ class SliceReader:
                     )
             if frame is not None:
                 return Answer(frame, None, sum(map(len, frame)))
+        if not isinstance(file, LazyFile):
+            _check_chunks(file, selection.window)
         if nbytes <= ONE_PIECE and selection.window.size * array.dtype.itemsize <= 4 * ONE_PIECE:
             async with self._assembled(file, selection.window, copies=2) as out:
                 frame = await self._workers.run(
