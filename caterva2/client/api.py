@@ -114,6 +114,11 @@ class Client:
         """Who asks."""
         return self._session.auth_cookie
 
+    @property
+    def session(self) -> Session:
+        """What the calls are made through."""
+        return self._session
+
     def get_roots(self) -> dict[str, dict[str, Any]]:
         """Return the roots by name: ``name``, ``http``, ``subscribed``, and how fresh they are."""
         return self._session.send(calls.roots())

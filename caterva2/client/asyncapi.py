@@ -11,9 +11,9 @@ from caterva2.client import calls
 from caterva2.client.api import Client
 from caterva2.client.asynctree import AsyncDirectory, AsyncFile, async_object
 from caterva2.client.datachannel import TIMEOUT_S
-from caterva2.client.session import UserAuth, auth_headers, read_auth, stored_token
+from caterva2.client.session import Session, UserAuth, auth_headers, read_auth, stored_token
 from caterva2.client.urlbase import DEFAULT_URLBASE, Urlbase
-from caterva2.errors import RequestError
+from caterva2.errors import NotAuthenticated, RequestError
 from caterva2.model.wire import plain
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ class AsyncClient:
         self._credentials = read_auth(auth or user_auth)
         self._auth_cookie = auth_cookie
         self._token = token
+        self._kept = False
         self._timeout_s = timeout
         self._opening = asyncio.Lock()
         self._opened: tuple[AsyncConnection, Client] | None = None
@@ -257,8 +258,18 @@ class AsyncClient:
         return f"<{type(self).__name__}: {self.urlbase}>"
 
     async def _send(self, call: Call[T]) -> T:
-        connection, _ = self._opened or await self._open()
-        return await connection.send(call)
+        connection, client = self._opened or await self._open()
+        try:
+            return await connection.send(call)
+        except NotAuthenticated:
+            session = client.session
+            if not self._kept:
+                raise
+            result = await asyncio.to_thread(session.send, call)  # knows what to do
+            if not session.keeps_token:
+                self._kept = False
+                connection.forget_token()
+            return result
 
     async def _blocking(self) -> Client:
         _, client = self._opened or await self._open()
@@ -278,14 +289,18 @@ class AsyncClient:
                             raise calls.login_error(exc, self._urlbase) from exc
                 if self._token is None and not self._auth_cookie:
                     self._token = await asyncio.to_thread(stored_token, self._urlbase) or ""
+                    self._kept = bool(self._token)
                 headers = auth_headers(self._auth_cookie, self._token)
                 self._opened = (
                     AsyncConnection(self._urlbase, headers=headers, timeout_s=self._timeout_s),
-                    Client(
-                        str(self._urlbase),
-                        auth_cookie=self._auth_cookie,
-                        token=self._token,
-                        timeout=self._timeout_s,
+                    Client.of(
+                        Session(
+                            self._urlbase,
+                            auth_cookie=self._auth_cookie,
+                            token=self._token,
+                            kept=self._kept,
+                            timeout_s=self._timeout_s,
+                        )
                     ),
                 )
             return self._opened

@@ -168,6 +168,10 @@ class AsyncConnection:
         except (httpx.HTTPError, httpx.InvalidURL) as exc:
             raise _translate(exc, self.urlbase) from exc
 
+    def forget_token(self) -> None:
+        """Send the token no longer."""
+        self._client.headers.pop("Authorization", None)
+
     async def close(self) -> None:
         """Close all connections."""
         await self._client.aclose()

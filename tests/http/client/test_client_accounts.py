@@ -7,6 +7,7 @@ import io
 import json
 import stat
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import NamedTuple
 
@@ -217,6 +218,94 @@ def test_token_is_kept_for_one_server_only(home: Home) -> None:
     keep_token("http://elsewhere:1", KeptToken("t", ADA, "id"))
 
     assert kept_token(home.url) is None
+
+
+@pytest.fixture
+def stale(home: Home) -> Home:
+    """A kept token that the server does not know, and a dataset that everybody may read."""
+    keep_token(home.url, KeptToken("c2t_of_a_server_thrown_away", ADA, "id"))
+    blosc2.asarray(np.arange(10), urlpath=str(home.state / "public" / "x.b2nd"))
+    return home
+
+
+def test_stale_token_of_the_file_does_not_stop_reading(stale: Home, caplog) -> None:
+    with Client(stale.url) as client:
+        roots = client.get_roots()
+        data = client.fetch("@public/x.b2nd")
+
+    assert set(roots) == {"@public"}
+    np.testing.assert_array_equal(data, np.arange(10))
+    (warning,) = caplog.messages
+    assert "cat2cli login" in warning
+    assert stale.url in warning
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda client: client.fetch("@public/x.b2nd", slice(2, 4))[0] == 2,
+        lambda client: client.get_slice("@public/x.b2nd", slice(2, 4))[0] == 2,
+        lambda client: len(client.get_chunk("@public/x.b2nd", 0)) > 0,
+        lambda client: client.download("@public/x.b2nd", "here.b2nd").stat().st_size > 0,
+        lambda client: client.get("@public").file_list == ["x.b2nd"],
+        lambda client: list(client.explain("@public/x.b2nd")["shape"]) == [10],
+    ],
+    ids=["fetch", "slice", "chunk", "download", "root", "explain"],
+)
+def test_every_read_goes_on_without_a_stale_token(stale: Home, read) -> None:
+    with Client(stale.url) as client:
+        assert read(client)
+        assert read(client)
+
+
+def test_stale_token_of_the_file_is_named_where_a_user_is_needed(stale: Home) -> None:
+    with Client(stale.url) as client:
+        for call in (
+            client.me,
+            lambda: client.fetch("@personal/x.b2nd"),
+            lambda: client.upload(np.arange(3), "@public/y.b2nd"),
+        ):
+            with pytest.raises(NotAuthenticated, match="token is unknown, has ended, or was revoked") as info:
+                call()
+            assert "cat2cli login" in str(info.value.hint)
+
+
+def test_stale_token_that_is_given_is_refused(stale: Home) -> None:
+    with Client(stale.url, token="c2t_wrong") as client, pytest.raises(NotAuthenticated):
+        client.get_roots()
+
+
+def test_async_client_reads_on_without_a_stale_token(stale: Home, caplog) -> None:
+    async def work() -> list[object]:
+        async with AsyncClient(stale.url) as client:
+            with pytest.raises(NotAuthenticated, match="token is unknown"):
+                await client.me()
+            found = [await client.get_list("@public") for _ in range(2)]
+            return [*found, (await client.fetch("@public/x.b2nd", 3)).item()]
+
+    assert asyncio.run(work()) == [["x.b2nd"], ["x.b2nd"], 3]
+    assert len(caplog.messages) == 1
+
+
+def test_cat2cli_reads_on_without_a_stale_token(stale: Home, capsys, caplog) -> None:
+    assert cli(stale, "show", "@public/x.b2nd[:3]") == 0
+
+    assert capsys.readouterr().out == "[0 1 2]\n"
+    assert "cat2cli login" in caplog.text
+
+
+def test_cat2cli_events_are_those_of_the_user_whose_token_is_kept(home: Home, monkeypatch, capsys) -> None:
+    type_in(monkeypatch, PASSWORD)
+    cli(home, "login", ADA)
+
+    with Client(home.url) as client, ThreadPoolExecutor() as pool:
+        following = pool.submit(cli, home, "events", "@personal", "--count", "1", "--timeout", "20")
+        while not following.done():
+            client.upload(np.arange(3), "@personal/x.b2nd")
+            wait([following], timeout=0.2)
+
+    assert following.result() == 0
+    assert "changed  @personal/x.b2nd" in capsys.readouterr().out
 
 
 # the commands
