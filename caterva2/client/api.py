@@ -389,9 +389,9 @@ class Client:
         made = self._session.send(calls.register_user(email, password))
         return plain(made)
 
-    def change_password(self, password: str, new_password: str) -> None:
-        """Set a new password; all sessions end, tokens stay."""
-        self._session.send(calls.change_password(password, new_password))
+    def change_password(self, password: str, new_password: str, *, revoke_tokens: bool = False) -> None:
+        """Set a new password; all sessions end, tokens only if `revoke_tokens`."""
+        self._session.send(calls.change_password(password, new_password, revoke_tokens=revoke_tokens))
 
     def logout_everywhere(self) -> None:
         """End all one's sessions; tokens stay."""

@@ -134,9 +134,9 @@ class AsyncClient:
         made = await self._send(calls.register_user(email, password))
         return plain(made)
 
-    async def change_password(self, password: str, new_password: str) -> None:
-        """Set a new password; all sessions end, tokens stay."""
-        await self._send(calls.change_password(password, new_password))
+    async def change_password(self, password: str, new_password: str, *, revoke_tokens: bool = False) -> None:
+        """Set a new password; all sessions end, tokens only if `revoke_tokens`."""
+        await self._send(calls.change_password(password, new_password, revoke_tokens=revoke_tokens))
 
     async def logout_everywhere(self) -> None:
         """End all one's sessions; tokens stay."""

@@ -252,9 +252,10 @@ def register_user(email: str, password: str) -> Call[u.UserInfo]:
     return call(_row("register-user"), body=u.NewAccount(email=email, password=password))
 
 
-def change_password(password: str, new_password: str) -> Call[Any]:
+def change_password(password: str, new_password: str, *, revoke_tokens: bool = False) -> Call[Any]:
     """Set a new password."""
-    return call(_row("change-password"), body=u.ChangePassword(password=password, new_password=new_password))
+    body = u.ChangePassword(password=password, new_password=new_password, revoke_tokens=revoke_tokens)
+    return call(_row("change-password"), body=body)
 
 
 def reset_password(token: str, password: str) -> Call[Any]:

@@ -172,6 +172,43 @@ async def test_reset_link_sets_a_password_once_and_ends_sessions(here: Lab) -> N
     await here.log_in("forgetful@example.org", "another password")
 
 
+async def test_reset_ends_tokens_a_change_only_if_asked(here: Lab) -> None:
+    await here.add("tokens@example.org")
+    email, left = "tokens@example.org", []
+    for number, more in enumerate(({}, {"revoke_tokens": True})):
+        session = await here.log_in(email, PASSWORD if number == 0 else "password number 0")
+        token = await here.token(session, "read")
+        body = {"password": PASSWORD if number == 0 else "password number 0", **more}
+        body["new_password"] = f"password number {number}"
+        assert (await here.http.post("/auth/change-password", json=body, headers=session)).is_success
+        left.append((await here.http.get("/api/me", headers=token)).status_code)
+    token = await here.token(await here.log_in(email, "password number 1"), "read")
+    db = here.accounts._db
+    link = make_reset_link(db, db.by_email(email).id, here.url, time.time(), 60)
+    body = {"token": link.rpartition("/")[2], "password": "another password"}
+
+    await here.http.post("/auth/reset-password", json=body)
+
+    assert left == [200, 401]
+    assert (await here.http.get("/api/me", headers=token)).status_code == 401
+
+
+async def test_reset_link_that_is_sent_many_times_at_once_works_once(here: Lab) -> None:
+    await here.add("races@example.org")
+    db = here.accounts._db
+    link = make_reset_link(db, db.by_email("races@example.org").id, here.url, time.time(), 60)
+    token = link.rpartition("/")[2]
+
+    answers = await asyncio.gather(
+        *(
+            here.http.post("/auth/reset-password", json={"token": token, "password": f"new password {n}"})
+            for n in range(4)
+        )
+    )
+
+    assert sorted(answer.status_code for answer in answers) == [200, 400, 400, 400]
+
+
 async def test_password_change_needs_the_old_one_and_ends_sessions(here: Lab) -> None:
     await here.add("changes@example.org")
     session = await here.log_in("changes@example.org")

@@ -267,7 +267,7 @@ class Accounts:
             await self._workers.run(Lane.NET, self._mailer.send_reset, email, link)
 
     async def reset_password(self, token: str, password: str, address: str) -> None:
-        """Set a new password with the token of a reset link, which is used up.
+        """Set a new password with the token of a reset link, which is used up; ends sessions and tokens.
 
         Raises
         ------
@@ -275,16 +275,21 @@ class Accounts:
             The token is not good; the password is not; too many tokens were tried.
         """
         self._limits.count(address)
-        user = await self._workers.run(Lane.DISK, self._db.reset_user, hash_token(token), self._clock.time())
-        if user is None:
+        run, hashed = self._workers.run, hash_token(token)
+        if await run(Lane.DISK, self._db.reset_user, hashed, self._clock.time()) is None:
             raise BadCredentials("RESET_PASSWORD_BAD_TOKEN")
         try:
-            await self._set_password(user.id, password)
+            stored = await run(Lane.AUTH, hash_password, password)
         except BadPassword as exc:
             raise _refusal(exc, "RESET_PASSWORD_INVALID_PASSWORD") from exc
+        if not await run(Lane.DISK, self._db.reset_password, hashed, self._clock.time(), stored):
+            raise BadCredentials("RESET_PASSWORD_BAD_TOKEN")  # used up meanwhile
+        self._forget()
 
-    async def change_password(self, principal: Principal, old: str, new: str, address: str) -> None:
-        """Set a new password; all sessions of the user end.
+    async def change_password(
+        self, principal: Principal, old: str, new: str, address: str, *, revoke_tokens: bool = False
+    ) -> None:
+        """Set a new password; all sessions of the user end, and if asked for his tokens.
 
         Raises
         ------
@@ -296,11 +301,11 @@ class Accounts:
         async with self._limits.attempt(address, email) as attempt:
             await self._verified(email, old)
             attempt.succeeded()
-        await self._set_password(str(principal.id), new)
-
-    async def _set_password(self, id_: str, password: str) -> None:
-        hashed = await self._workers.run(Lane.AUTH, hash_password, password)
-        await self._workers.run(Lane.DISK, self._db.set_password, id_, hashed)
+        hashed = await self._workers.run(Lane.AUTH, hash_password, new)
+        await self._workers.run(
+            Lane.DISK,
+            lambda: self._db.set_password(str(principal.id), hashed, revoke_tokens=revoke_tokens),
+        )
         self._forget()
 
     # tokens
@@ -424,7 +429,7 @@ def _refusal(exc: BadPassword, code: str) -> BadPassword:
 def _principal(user: StoredUser, scopes: frozenset[Scope]) -> Principal:
     if not user.superuser:
         scopes &= SCOPES[Scope.WRITE]
-    return Principal(user.id, user.email, user.superuser, scopes, user.groups)
+    return Principal(user.id, user.email, user.superuser, scopes, user.groups, user.quota)
 
 
 def _info(user: StoredUser) -> UserInfo:
