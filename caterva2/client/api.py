@@ -338,9 +338,17 @@ class Client:
         """Make a dataset that is others along a new axis; nothing is copied."""
         return lazy.join(self._session, srcs, dst, axis, new=True)
 
-    def explain(self, path: PathLike, slice_: object = None, *, field: str | None = None) -> dict[str, Any]:
+    def explain(
+        self,
+        path: PathLike,
+        slice_: object = None,
+        *,
+        field: str | None = None,
+        condition: str | None = None,
+        sortby: str | None = None,
+    ) -> dict[str, Any]:
         """Return what fetching a slice would be and cost; see `caterva2.explain`."""
-        return lazy.explained(self._session, path, slice_, field)
+        return lazy.explained(self._session, path, slice_, field, condition, sortby)
 
     def filter(
         self,

@@ -220,11 +220,19 @@ class AsyncClient:
         return await asyncio.to_thread(client.stack, [_operand(src) for src in srcs], dst, axis)
 
     async def explain(
-        self, path: PathLike, slice_: object = None, *, field: str | None = None
+        self,
+        path: PathLike,
+        slice_: object = None,
+        *,
+        field: str | None = None,
+        condition: str | None = None,
+        sortby: str | None = None,
     ) -> dict[str, Any]:
         """Return what fetching a slice would be and cost; see `caterva2.explain`."""
         client = await self._blocking()
-        return await asyncio.to_thread(client.explain, path, slice_, field=field)
+        return await asyncio.to_thread(
+            client.explain, path, slice_, field=field, condition=condition, sortby=sortby
+        )
 
     async def filter(
         self,

@@ -188,9 +188,9 @@ def stack(body: q.JoinBody) -> Call[str]:
     return call(_row("stack"), body=body)
 
 
-def explain(path: PathLike, slice_text: str = "", *, column: str | None = None) -> Call[q.Explanation]:
+def explain(path: PathLike, query: q.FetchQuery) -> Call[q.Explanation]:
     """Ask what a fetch would be and cost."""
-    return call(_row("explain"), path=path, query=q.FetchQuery(slice_=slice_text or None, field=column))
+    return call(_row("explain"), path=path, query=query)
 
 
 def chunk(path: PathLike, nchunk: int) -> Call[bytes]:

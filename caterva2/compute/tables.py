@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -82,27 +83,62 @@ def chosen_rows(items: Array, mask: Array) -> Array:
     return items[np.asarray(mask, np.bool_)]
 
 
-def collected(parts: Sequence[Array], array: ArrayMeta, sortby: str | None) -> Array:
-    """Put rows together, sorted by a column if one is given; equal ones stay in their order."""
-    rows = np.concatenate(parts) if parts else np.empty(0, array.dtype)
-    return rows if sortby is None else rows[np.argsort(rows[sortby], kind="stable")]
+class SortKey(NamedTuple):
+    """A column by which rows are sorted; downwards if `descending`."""
+
+    column: str
+    descending: bool = False
 
 
-def check_column(array: ArrayMeta, name: str) -> None:
-    """Refuse what can not be sorted by.
+def sort_keys(array: ArrayMeta, text: str) -> tuple[SortKey, ...]:
+    """Read what rows are sorted by: columns, the first one first; ``-`` in front is downwards.
+
+    A column whose name is the whole text is meant as it is.
 
     Raises
     ------
     BadRequest
         There is no such column, or its items have no order.
     """
+    columns = array.dtype.names or ()
+    keys = [SortKey(text)] if text in columns else [_sort_key(part, columns) for part in text.split(",")]
+    for key in keys:
+        _check_column(array, key.column)
+    if len({key.column for key in keys}) < len(keys):
+        raise BadRequest(f"sortby {text[:60]!r} names a column twice")
+    return tuple(keys)
+
+
+def _sort_key(text: str, columns: Sequence[str]) -> SortKey:
+    text = text.strip()
+    if text in columns or not text.startswith("-"):
+        return SortKey(text)
+    return SortKey(text[1:].strip(), descending=True)
+
+
+def _check_column(array: ArrayMeta, name: str) -> None:
     if name not in (array.dtype.names or ()):
         raise BadRequest(
-            f"there is no column {name!r}", hint=f"the columns: {', '.join(array.dtype.names or ())}"
+            f"there is no column {name[:60]!r}", hint=f"the columns: {', '.join(array.dtype.names or ())}"
         )
     column = array.dtype[name]
-    if column.shape or column.names:
+    if column.shape or column.names or column.kind == "V":
         raise BadRequest(f"rows can not be sorted by {name!r}: its items have no order")
+
+
+def collected(parts: Sequence[Array], array: ArrayMeta, keys: Sequence[SortKey]) -> Array:
+    """Put rows together, sorted if there are keys; equal ones stay in their order."""
+    rows = parts[0] if len(parts) == 1 else np.concatenate(parts) if parts else np.empty(0, array.dtype)
+    if not keys:
+        return rows
+    order = np.arange(len(rows))
+    for key in reversed(keys):  # stable, so that the last one to sort by is the first one that counts
+        items = rows[key.column][order]
+        if key.descending:  # backwards and back again: what is equal stays in its order
+            order = order[::-1][np.argsort(items[::-1], kind="stable")][::-1]
+        else:
+            order = order[np.argsort(items, kind="stable")]
+    return rows[order]
 
 
 def window_of(items: Array, window: Window) -> Array:

@@ -25,7 +25,8 @@ class FetchQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     filter
         Row condition over the columns of a structured array.
     sortby
-        Column by which the rows of a structured array are sorted.
+        Columns by which the rows of a structured array are sorted, with commas between; ``-`` in
+        front of one is downwards.
     """
 
     slice_: str | None = None
@@ -116,6 +117,8 @@ class LazyExprBody(msgspec.Struct, frozen=True, kw_only=True):
         Paths of datasets by the names that the expression has for them.
     func
         What later versions have here is refused: code is not run.
+    dtype, shape
+        What the result is expected to be: refused if it is something else.
     compute
         Store the result instead of the expression.
     """
@@ -176,16 +179,20 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
         Uncompressed bytes of the answer.
     chunks
         Chunks of the dataset itself that are touched.
+    at_most
+        The answer may be smaller than `shape` and `bytes` say: which rows a condition selects
+        shows only when they are read.
     computed_chunks
         How many of these have to be computed; 0 for stored datasets.
     reads
-        The stored datasets that are read.
+        The stored datasets that are read; none for what is computed already.
     """
 
     path: str
     shape: tuple[int, ...]
     dtype: str
     bytes: int
+    at_most: bool = False
     chunks: int
     blocks: int
     computed_chunks: int = 0

@@ -51,6 +51,8 @@ PIECE = 16 << 20
 SMALL = 512 << 10
 """Windows of at most so many bytes are computed by themselves, if their chunk is not at hand."""
 TIMEOUT_S = 30.0
+MAX_WEIGHT = 4096
+"""How many times one item may read stored data; levels multiply, and each piece has a time limit only."""
 
 
 class Reader(Protocol):
@@ -71,12 +73,15 @@ class Evaluation:
         Names definition and generations: what was computed under it stays valid.
     level
         How many lazy datasets lie on top of each other below this one.
+    weight
+        How many times an item of it reads stored data, through all levels.
     """
 
     key: str
     plan: Plan | Join
     operands: Mapping[str, OpenedFile]
     level: int
+    weight: int = 1
 
 
 class ResultCache:
@@ -269,13 +274,16 @@ class Evaluator:
             done = [await self._reduce(evaluation, stage, part) for part in parts]
             return await self._workers.run(Lane.CPU, joined, done, axis)
 
-        def starts() -> Iterable[Callable[[], Coroutine[None, None, list[Array]]]]:
+        async def part_of(piece: Window) -> tuple[list[Array], Window]:
+            return await self._map(evaluation, stage, piece), piece
+
+        def starts() -> Iterable[Callable[[], Coroutine[None, None, tuple[list[Array], Window]]]]:
             for piece in itertools.chain([first], pieces):
-                yield functools.partial(self._map, evaluation, stage, piece)
+                yield functools.partial(part_of, piece)
 
         total: list[Array] | None = None
-        async for part in in_flight(starts(), self._width):
-            total = await self._workers.run(Lane.CPU, merged, stage, total, part)
+        async for part, piece in in_flight(starts(), self._width):
+            total = await self._workers.run(Lane.CPU, merged, stage, total, part, piece)
         assert total is not None
         return await self._workers.run(Lane.CPU, finished, stage, total, window)
 
@@ -319,6 +327,40 @@ async def gathered(coroutines: Iterable[Coroutine[None, None, T]]) -> list[T]:
 
 def _origin(array: ArrayMeta, touched: Touched) -> list[int]:
     return [i * c for i, c in zip(touched.coords, array.chunks, strict=True)]
+
+
+def weigh(plan: Plan | Join, weights: Mapping[str, int]) -> int:
+    """Return how many times computing an item reads stored data.
+
+    Parameters
+    ----------
+    weights
+        Of the operands: 1 for those that are stored.
+
+    Raises
+    ------
+    BadExpression
+        More than `MAX_WEIGHT` times: through levels that each read the one below many times.
+    """
+    if isinstance(plan, Join):
+        weight = sum(weights[name] for name in plan.names)
+    else:
+        stages: list[int] = []
+        for stage in plan.stages:
+            stages.append(
+                sum(
+                    stages[source.origin] if isinstance(source.origin, int) else weights[source.origin]
+                    for source in stage.sources
+                )
+            )
+        weight = stages[-1]
+    if weight > MAX_WEIGHT:
+        raise BadExpression(
+            f"through the expressions below it, this would read stored data {weight} times over;"
+            f" at most {MAX_WEIGHT} can be",
+            hint="store the result of one of them (compute)",
+        )
+    return weight
 
 
 def check_level(level: int) -> int:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
-from caterva2.errors import BadExpression, BadPath, BadRequest, MissingOperands, NotFound
+from caterva2.compute.dtypes import parse_dtype
+from caterva2.errors import BadExpression, BadPath, BadRequest, BrokenDataset, MissingOperands, NotFound
 from caterva2.model.datasets import Entry, LazyInfo
 from caterva2.model.lazy import Lazy, encode_lazy, sized
 from caterva2.model.paths import DatasetPath, split_path
@@ -13,6 +14,9 @@ from caterva2.model.requests import JoinBody, LazyExprBody
 from caterva2.model.users import Principal
 from caterva2.roles.subscriber.lazyfiles import LazyFiles, parse_checked
 from caterva2.roles.subscriber.opened import LazyFile, OpenedFile
+
+if TYPE_CHECKING:
+    from caterva2.compute.frames import ArrayMeta
 
 SUFFIX = ".b2nd"
 MAX_JOINED = 64
@@ -28,6 +32,38 @@ class Store(Protocol):
     async def put_array(self, principal: Principal, path: DatasetPath, file: OpenedFile) -> None:
         """Store the items of an opened file as an array."""
         ...
+
+
+class _Expected(NamedTuple):
+    """What a client thinks that comes of an expression; None for what it does not say."""
+
+    dtype: str | None = None
+    shape: list[int] | None = None
+
+    def check(self, array: ArrayMeta) -> None:
+        """Refuse an expression that gives something else.
+
+        Raises
+        ------
+        BadExpression
+            It does, or the dtype is none.
+        """
+        if self.shape is not None and tuple(self.shape) != array.shape:
+            raise BadExpression(
+                f"the result has the shape {array.shape}, not {tuple(self.shape)}",
+                hint="leave shape out: it follows from the expression",
+            )
+        if self.dtype is None:
+            return
+        try:
+            dtype = parse_dtype(self.dtype)
+        except BrokenDataset as exc:
+            raise BadExpression(exc.message, hint="leave dtype out, or use astype") from exc
+        if dtype != array.dtype:
+            raise BadExpression(
+                f"the result has the dtype {array.dtype}, not {self.dtype[:60]}",
+                hint="leave dtype out, or cast with astype in the expression",
+            )
 
 
 class Expressions:
@@ -65,7 +101,9 @@ class Expressions:
             operands=_spelled(body.operands),
             owner=principal.id,
         )
-        return await self._keep(principal, path, lazy, compute=body.compute)
+        return await self._keep(
+            principal, path, lazy, compute=body.compute, expected=_Expected(body.dtype, body.shape)
+        )
 
     async def join(
         self, principal: Principal, operation: Literal["concat", "stack"], body: JoinBody
@@ -95,9 +133,17 @@ class Expressions:
         return await self._keep(principal, path, lazy, compute=False)
 
     async def _keep(
-        self, principal: Principal, path: DatasetPath, lazy: Lazy, *, compute: bool
+        self,
+        principal: Principal,
+        path: DatasetPath,
+        lazy: Lazy,
+        *,
+        compute: bool,
+        expected: _Expected | None = None,
     ) -> DatasetPath:
         file = await self._plan(principal, path, lazy)
+        if expected is not None:
+            expected.check(file.skeleton.array)
         if _reads(file, path):
             raise BadExpression(f"{path} would be computed from itself")
         if compute:

@@ -19,7 +19,7 @@ from caterva2.model.datasets import Entry, LazyInfo
 from caterva2.model.lazy import Lazy, sized
 from caterva2.model.paths import DatasetPath
 from caterva2.model.users import Principal
-from caterva2.roles.subscriber.evaluation import Evaluation, Evaluator, check_level
+from caterva2.roles.subscriber.evaluation import Evaluation, Evaluator, check_level, weigh
 from caterva2.roles.subscriber.opened import LazyFile, OpenedFile
 from caterva2.storage.describe import describe_schunk
 
@@ -127,7 +127,8 @@ class LazyFiles:
         plan = make_plan(lazy, {name: file.skeleton.array for name, file in operands.items()})
         key = _generation(lazy, operands)
         level = 1 + max((_level(file) for file in operands.values()), default=0)
-        evaluation = Evaluation(key, plan, dict(operands), check_level(level))
+        weight = weigh(plan, {name: _weight(file) for name, file in operands.items()})
+        evaluation = Evaluation(key, plan, dict(operands), check_level(level), weight)
         array = plan.array
         skeleton = virtual_skeleton(array)
         described = sized(
@@ -195,3 +196,7 @@ def _generation(lazy: Lazy, operands: Mapping[str, OpenedFile]) -> str:
 
 def _level(file: OpenedFile) -> int:
     return file.evaluation.level if isinstance(file, LazyFile) else 0
+
+
+def _weight(file: OpenedFile) -> int:
+    return file.evaluation.weight if isinstance(file, LazyFile) else 1

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 from caterva2.compute.tables import (
     TABLE,
-    check_column,
     check_table,
     chosen_rows,
     collected,
     plan_condition,
+    sort_keys,
     wanted_range,
 )
 from caterva2.errors import ResponseTooLarge
@@ -46,7 +46,7 @@ class Tables:
         self._workers = workers
 
     async def rows(self, file: OpenedFile, condition: str | None, sortby: str | None) -> Array:
-        """Return the rows for which `condition` is true (None: all), sorted by a column.
+        """Return the rows for which `condition` is true (None: all), sorted as `sort_keys` reads it.
 
         Raises
         ------
@@ -57,10 +57,11 @@ class Tables:
         """
         array = file.skeleton.array
         check_table(array, "filter" if condition is not None else "sortby")
-        if sortby is not None:
-            check_column(array, sortby)
+        keys = () if sortby is None else sort_keys(array, sortby)
         evaluation = None if condition is None else self._evaluation(file, condition)
         total = array.shape[0]
+        if condition is None:
+            check_rows(total * array.dtype.itemsize)
         step = max(1, PIECE // max(1, array.dtype.itemsize))
         step = max(step - step % max(1, array.chunks[0]), min(step, array.chunks[0]), 1)
         parts: list[Array] = []
@@ -71,12 +72,8 @@ class Tables:
                 continue
             parts.append(part)
             nbytes += part.nbytes
-            if nbytes > MAX_BYTES:
-                raise ResponseTooLarge(
-                    f"the rows have more than {MAX_BYTES} bytes",
-                    hint="ask for fewer rows, or without sorting",
-                )
-        return await self._workers.run(Lane.CPU, collected, parts, array, sortby)
+            check_rows(nbytes)
+        return await self._workers.run(Lane.CPU, collected, parts, array, keys)
 
     def _evaluation(self, file: OpenedFile, condition: str) -> Evaluation:
         plan = plan_condition(condition, file.skeleton.array)
@@ -96,3 +93,19 @@ class Tables:
         first, end = wanted
         items = await self._slices.array(file, Window((Axis(start + first, start + end),)))
         return await self._workers.run(Lane.CPU, chosen_rows, items, mask[first:end])
+
+
+def check_rows(nbytes: int) -> None:
+    """Refuse rows of more than `MAX_BYTES` bytes.
+
+    Raises
+    ------
+    ResponseTooLarge
+        They have more.
+    """
+    if nbytes > MAX_BYTES:
+        raise ResponseTooLarge(
+            f"the rows that are selected have more than {MAX_BYTES} bytes, which is the most that"
+            " are put together at once",
+            hint="narrow the condition, or read slices without filter and sortby",
+        )
