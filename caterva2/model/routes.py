@@ -464,7 +464,7 @@ ROUTES: tuple[Route, ...] = (
         "/api/remove/{path}",
         "Remove a file, or a directory with its contents; of an area only its contents.",
         answer=str,
-        raises=(*WRITE_ERRORS, errors.DatasetNotFound),
+        raises=(*WRITE_ERRORS, errors.DatasetNotFound, errors.DatasetChanged),
     ),
     _write(
         "move",
@@ -472,7 +472,7 @@ ROUTES: tuple[Route, ...] = (
         "Move a file or directory inside the areas.",
         body=q.MoveBody,
         answer=str,
-        raises=(*WRITE_ERRORS, errors.DatasetNotFound),
+        raises=(*WRITE_ERRORS, errors.DatasetNotFound, errors.DatasetChanged),
     ),
     _write(
         "copy",
@@ -480,7 +480,7 @@ ROUTES: tuple[Route, ...] = (
         "Copy a file or directory into an area, also from a published root.",
         body=q.MoveBody,
         answer=str,
-        raises=(*WRITE_ERRORS, errors.DatasetNotFound, errors.PublisherUnavailable),
+        raises=(*WRITE_ERRORS, errors.DatasetNotFound, errors.PublisherUnavailable, errors.DatasetChanged),
     ),
     _write(
         "mkdir",
@@ -494,7 +494,7 @@ ROUTES: tuple[Route, ...] = (
         "/api/append/{path}",
         "Append an array, sent as a frame like an upload, along axis 0; the answer is the new shape.",
         answer=list[int],
-        raises=(*WRITE_ERRORS, errors.DatasetNotFound, errors.BrokenDataset),
+        raises=(*WRITE_ERRORS, errors.DatasetNotFound, errors.BrokenDataset, errors.DatasetChanged),
     ),
     _write(
         "lazyexpr",

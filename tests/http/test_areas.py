@@ -375,6 +375,36 @@ async def test_directory_merges_into_one_that_exists(ada: Desk, what: str) -> No
     assert await ada.names("@personal") == (["d/a.txt", "d/e/b.txt"] if what == "copy" else [])
 
 
+@pytest.mark.parametrize("merges", [False, True], ids=["new", "merged"])
+@pytest.mark.parametrize("what", ["move", "copy"])
+async def test_empty_directories_go_along(ada: Desk, what: str, merges: bool) -> None:
+    await ada.post("/api/mkdir/@personal/d/empty/inner")
+    await ada.put("@personal/d/full/a.txt", b"a")
+    if merges:
+        await ada.put("@shared/d/b.txt", b"b")
+
+    answer = await ada.post(f"/api/{what}/", json={"src": "@personal/d", "dst": "@shared"})
+
+    assert answer.status_code == 200, answer.text
+    state = ada.here.service.subscriber.areas.state
+    assert (state / "shared/d/empty/inner").is_dir()
+    assert (state / "shared/d/full/a.txt").read_bytes() == b"a"
+    assert bool(list(state.glob("personal/*/d"))) == (what == "copy")
+
+
+@pytest.mark.parametrize("dst", ["@shared/e/", "@personal/new"], ids=["same-area", "other-area"])
+async def test_directory_moves_in_one_step(ada: Desk, dst: str) -> None:
+    await ada.put("@shared/d/a.txt", b"a")
+    state = ada.here.service.subscriber.areas.state
+    before = (state / "shared/d").stat().st_ino
+
+    answer = await ada.post("/api/move/", json={"src": "@shared/d", "dst": dst})
+
+    assert answer.json() == f"{dst.rstrip('/')}/d"
+    moved = [path for path in state.rglob("d") if path.is_dir() and path.parent.name in {"e", "new"}]
+    assert [path.stat().st_ino for path in moved] == [before]
+
+
 @pytest.mark.parametrize("what", ["move", "copy"])
 async def test_directory_does_not_go_into_itself(ada: Desk, what: str) -> None:
     await ada.put("@personal/d/a.txt", b"a")
@@ -471,6 +501,45 @@ async def test_writer_with_an_old_etag_is_told_412(ada: Desk) -> None:
 
     assert (second.status_code, third.status_code) == (200, 412)
     assert await ada.bytes("@shared/a.txt") == b"22"
+
+
+@pytest.mark.parametrize(
+    ("url", "body"),
+    [
+        ("/api/remove/@shared/a.b2nd", {}),
+        ("/api/append/@shared/a.b2nd", {"files": {"file": ("rows.b2nd", frame())}}),
+        ("/api/move/", {"json": {"src": "@shared/a.b2nd", "dst": "@shared/b.b2nd"}}),
+        ("/api/copy/", {"json": {"src": "@shared/a.b2nd", "dst": "@shared/b.b2nd"}}),
+    ],
+    ids=["remove", "append", "move", "copy"],
+)
+async def test_every_change_of_an_old_generation_is_412(ada: Desk, url: str, body: dict[str, Any]) -> None:
+    old = (await ada.put("@shared/a.b2nd", frame(CUBE + 1))).headers["ETag"]
+    new = (await ada.put("@shared/a.b2nd", frame())).headers["ETag"]
+
+    refused = await ada.post(url, **body, headers={"If-Match": old})
+    names = await ada.names("@shared")
+    content = await ada.bytes("@shared/a.b2nd")
+    done = await ada.post(url, **body, headers={"If-Match": new})
+
+    assert (refused.status_code, names, content) == (412, ["a.b2nd"], frame())
+    assert done.status_code == 200, done.text
+
+
+@pytest.mark.parametrize("what", ["move", "copy"])
+@pytest.mark.parametrize("src", ["@shared/a.txt", "@shared/d"], ids=["file", "directory"])
+async def test_nothing_is_replaced_if_asked_so(ada: Desk, what: str, src: str) -> None:
+    for path in ("@shared/a.txt", "@shared/d/a.txt", "@personal/d/b.txt", "@personal/a.txt"):
+        await ada.put(path, path.encode())
+
+    answer = await ada.post(
+        f"/api/{what}/", json={"src": src, "dst": "@personal"}, headers={"If-None-Match": "*"}
+    )
+
+    assert answer.status_code == 412
+    assert await ada.names("@personal") == ["a.txt", "d/b.txt"]
+    assert await ada.bytes("@personal/a.txt") == b"@personal/a.txt"
+    assert await ada.names("@shared") == ["a.txt", "d/a.txt"]
 
 
 async def test_new_file_does_not_replace_one_if_asked_so(ada: Desk) -> None:
