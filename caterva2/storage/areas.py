@@ -2,10 +2,11 @@
 
 What is written is staged in a hidden directory of the area, synchronised with
 the disk, and renamed. One directory for all, since then an upload does not care
-what becomes of its target's directory meanwhile. Where somebody has mounted another file system below an area, the file
-is copied beside its target first, under a hidden name. Every path is walked part by part below the real root,
-and no link is followed on the way, so that nothing outside can be reached
-whatever happens to the tree meanwhile.
+what becomes of its target's directory meanwhile. Where somebody has mounted
+another file system below an area, the file is copied beside its target first,
+under a hidden name. Every path is walked part by part below the real root, and
+no link is followed on the way, so that nothing outside can be reached whatever
+happens to the tree meanwhile.
 """
 
 from __future__ import annotations
