@@ -156,6 +156,51 @@ async def test_forgot_password_tells_nothing(here: Lab) -> None:
     assert [(a.status_code, a.json()) for a in answers] == [(202, None), (202, None)]
 
 
+class Letterbox:
+    """Takes mail, or fails to."""
+
+    def __init__(self, failure: Exception | None = None) -> None:
+        self.links: list[str] = []
+        self.failure = failure
+
+    def send_reset(self, to: str, link: str) -> None:
+        if self.failure is not None:
+            raise self.failure
+        self.links.append(link)
+
+
+async def ask_for_links(here: Lab, email: str, count: int) -> None:
+    for _ in range(count):
+        answer = await here.http.post("/auth/forgot-password", json={"email": email})
+        assert answer.status_code == 202
+        await asyncio.gather(*here.accounts._tasks._tasks.values())
+
+
+async def test_user_is_not_flooded_with_reset_links(here: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    await here.add("flooded@example.org")
+    box = Letterbox()
+    monkeypatch.setattr(here.accounts, "_mailer", box)
+
+    await ask_for_links(here, "flooded@example.org", 5)
+
+    assert len(box.links) == 3
+    body = {"token": box.links[-1].rpartition("/")[2], "password": "another password"}
+    assert (await here.http.post("/auth/reset-password", json=body)).status_code == 200
+
+
+async def test_mail_that_can_not_be_sent_is_told_the_operator(
+    here: Lab, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    await here.add("unlucky@example.org")
+    monkeypatch.setattr(here.accounts, "_mailer", Letterbox(ConnectionRefusedError(111, "refused")))
+
+    await ask_for_links(here, "unlucky@example.org", 1)
+
+    (said,) = [record.getMessage() for record in caplog.records if record.levelname != "INFO"]
+    assert "unlucky@example.org" in said
+    assert "refused" in said
+
+
 async def test_reset_link_sets_a_password_once_and_ends_sessions(here: Lab) -> None:
     await here.add("forgetful@example.org")
     session = await here.log_in("forgetful@example.org")

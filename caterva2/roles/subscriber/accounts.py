@@ -20,11 +20,12 @@ from caterva2.errors import (
     NotAuthenticated,
     NotFound,
     NotPermitted,
+    TooManyRequests,
     UserExists,
     ValidationFailed,
 )
 from caterva2.model.users import ANONYMOUS, SCOPES, MadeToken, NewToken, Principal, Scope, TokenInfo, UserInfo
-from caterva2.roles.subscriber.logins import LoginLimits
+from caterva2.roles.subscriber.logins import Bucket, LoginLimits
 from caterva2.roles.subscriber.mail import Mailer
 from caterva2.runtime.clock import Clock
 from caterva2.runtime.tasks import Supervisor
@@ -36,6 +37,8 @@ logger = logging.getLogger(__name__)
 
 SESSION_S = 12 * 3600
 RESET_S = 3600
+MAILS, MAIL_S = 3, 600.0
+"""Mails that a user gets at once, whoever asks for them, and after how long one more, in seconds."""
 KNOWN_S = 2.0
 """So long a look-up is believed: what another process changes takes effect after it."""
 KNOWN = 4096
@@ -107,6 +110,7 @@ class Accounts:
         self._mailer = mailer
         self._removed = removed
         self._limits = LoginLimits(clock)
+        self._mailed = Bucket(clock, MAILS, MAIL_S)
         self._tasks = Supervisor("accounts")
         self._known: OrderedDict[Credentials, tuple[Principal, float]] = OrderedDict()
         self._epoch = 0
@@ -260,11 +264,20 @@ class Accounts:
         if self._mailer is None:
             logger.warning("%s asks for a new password; to help: cat2admin reset-link %s", email, email)
             return
+        try:
+            self._mailed.check(user.id)
+        except TooManyRequests:
+            logger.warning("%s has got %d reset links in a short time; no more is sent now", email, MAILS)
+            return
+        self._mailed.add(user.id)
         link = await self._workers.run(
             Lane.DISK, make_reset_link, self._db, user.id, self._urlbase, self._clock.time(), RESET_S
         )
-        async with asyncio.timeout(60):
-            await self._workers.run(Lane.NET, self._mailer.send_reset, email, link)
+        try:
+            async with asyncio.timeout(60):
+                await self._workers.run(Lane.NET, self._mailer.send_reset, email, link)
+        except OSError as exc:  # also what smtplib and ssl raise, and the end of the time
+            logger.warning("the reset link for %s can not be mailed: %s", email, str(exc) or "no answer")
 
     async def reset_password(self, token: str, password: str, address: str) -> None:
         """Set a new password with the token of a reset link, which is used up; ends sessions and tokens.
