@@ -535,6 +535,18 @@ async def test_levels_that_multiply_are_refused(ada: Ada) -> None:
     assert "read stored data" in answers[2].json()["detail"]
 
 
+async def test_opening_that_multiplies_ends_soon(ada: Ada, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("caterva2.roles.subscriber.evaluation.MAX_WEIGHT", 8)
+    names = ("a", "b", "r")
+    for name in names:  # two of the three operands are not needed, but opened
+        await ada.make(f"w-{name}", "a + 1", {n: f"@public/{n}.b2nd" for n in names})
+
+    answer = await ada.make("w", "a + 1", {n: f"@personal/w-{n}.b2nd" for n in names})
+
+    assert answer.status_code == 400
+    assert "read stored data 9 times" in answer.json()["detail"]
+
+
 # what a client has already
 
 

@@ -51,6 +51,8 @@ PIECE = 16 << 20
 SMALL = 512 << 10
 """Windows of at most so many bytes are computed by themselves, if their chunk is not at hand."""
 TIMEOUT_S = 30.0
+LONGEST_S = 600.0
+"""Seconds for a window, however many pieces it has; a client that leaves ends it before."""
 MAX_WEIGHT = 4096
 """How many times one item may read stored data; levels multiply, and each piece has a time limit only."""
 
@@ -122,9 +124,14 @@ class Evaluator:
         Reads the operands.
     lane
         Processes that run `caterva2.compute.evaluator`.
+    longest_s
+        How long computing a window may take, reading of operands and all.
     """
 
-    def __init__(self, reader: Reader, lane: ProcessLane, workers: Workers) -> None:
+    def __init__(
+        self, reader: Reader, lane: ProcessLane, workers: Workers, *, longest_s: float = LONGEST_S
+    ) -> None:
+        self._longest_s = longest_s
         self._reader = reader
         self._lane = lane
         self._workers = workers
@@ -146,9 +153,19 @@ class Evaluator:
             The expression can not be evaluated, or not within its limits.
         """
         kept = Window(tuple(Axis(axis.start, axis.stop, axis.step) for axis in window.axes))
-        if isinstance(evaluation.plan, Join):
-            return await self._join(evaluation, evaluation.plan, kept)
-        return await self._stage(evaluation, len(evaluation.plan.stages) - 1, kept)
+        limit = asyncio.timeout(self._longest_s)
+        try:
+            async with limit:
+                if isinstance(evaluation.plan, Join):
+                    return await self._join(evaluation, evaluation.plan, kept)
+                return await self._stage(evaluation, len(evaluation.plan.stages) - 1, kept)
+        except TimeoutError as exc:
+            if not limit.expired():
+                raise
+            raise BadExpression(
+                f"the evaluation was stopped: it took longer than {self._longest_s:g} s in all",
+                hint="ask for a smaller part",
+            ) from exc
 
     async def mask(self, plan: Plan, operands: Mapping[str, Array], window: Window) -> Array:
         """Evaluate a plan of one stage on items that are at hand; the window is of all of them."""
@@ -330,7 +347,7 @@ def _origin(array: ArrayMeta, touched: Touched) -> list[int]:
 
 
 def weigh(plan: Plan | Join, weights: Mapping[str, int]) -> int:
-    """Return how many times computing an item reads stored data.
+    """Return how many times computing an item reads stored data, through levels that multiply.
 
     Parameters
     ----------
@@ -340,7 +357,7 @@ def weigh(plan: Plan | Join, weights: Mapping[str, int]) -> int:
     Raises
     ------
     BadExpression
-        More than `MAX_WEIGHT` times: through levels that each read the one below many times.
+        More than `MAX_WEIGHT` times.
     """
     if isinstance(plan, Join):
         weight = sum(weights[name] for name in plan.names)
@@ -354,6 +371,17 @@ def weigh(plan: Plan | Join, weights: Mapping[str, int]) -> int:
                 )
             )
         weight = stages[-1]
+    return check_weight(weight)
+
+
+def check_weight(weight: int) -> int:
+    """Return `weight` if one item may read stored data so many times.
+
+    Raises
+    ------
+    BadExpression
+        It may not.
+    """
     if weight > MAX_WEIGHT:
         raise BadExpression(
             f"through the expressions below it, this would read stored data {weight} times over;"
