@@ -66,10 +66,21 @@ async def test_login_without_a_field_is_422(here: Lab, form: dict[str, str]) -> 
     assert isinstance(answer.json()["detail"], list)
 
 
-async def test_email_is_one_however_it_is_written(here: Lab) -> None:
-    headers = await here.log_in("  ADA@Example.ORG ")
+@pytest.mark.parametrize("written", ["  ADA@Example.ORG ", "\uff41da@example.org"], ids=["capitals", "wide"])
+async def test_email_is_one_however_it_is_written(here: Lab, written: str) -> None:
+    headers = await here.log_in(written)
+    again = await here.http.post("/auth/register", json={"email": written, "password": PASSWORD})
 
     assert (await here.http.get("/api/me", headers=headers)).json()["email"] == ADA
+    assert again.json()["detail"] == "REGISTER_USER_ALREADY_EXISTS"
+
+
+async def test_user_is_removed_however_his_email_is_written(here: Lab) -> None:
+    await here.add("gone@example.org")
+
+    await here.accounts.remove_user(" \uff27one@Example.org")
+
+    assert here.accounts._db.by_email("gone@example.org") is None
 
 
 async def test_logout_ends_this_session_only(here: Lab) -> None:
@@ -141,7 +152,7 @@ async def test_bad_password_is_refused_with_a_reason(here: Lab, password: str) -
     assert "password" in detail["reason"]
 
 
-@pytest.mark.parametrize("email", ["", "x", "x@y", "a@b@c.d", "a b@c.de", "../x@y.zz", "a@b.c/d"])
+@pytest.mark.parametrize("email", ["", "x", "x@y", "a@b@c.d", "a b@c.de", "../x@y.zz", "a@b.c/d", "a@b.c%0a"])
 async def test_malformed_email_is_422(here: Lab, email: str) -> None:
     answer = await here.http.post("/auth/register", json={"email": email, "password": PASSWORD})
 

@@ -43,10 +43,17 @@ KNOWN_S = 2.0
 """So long a look-up is believed: what another process changes takes effect after it."""
 KNOWN = 4096
 MAX_TOKENS = 100
+LONGEST = 1000
+"""More characters of a name are not looked at."""
 MAX_DAYS = 3650.0
 TOKEN_PREFIX = "c2t_"  # noqa: S105 - what tokens begin with, so that scanners for leaked ones find them
 
-_EMAIL = re.compile(r"[^\s@/\\\"'<>(),:;\[\]]+@[^\s@/\\\"'<>(),:;\[\].]+(\.[^\s@/\\\"'<>(),:;\[\].]+)+")
+_EMAIL = re.compile(r"[^\s@/\\\"'<>(),:;\[\]]+@[\w-]+(\.[\w-]+)+")
+
+
+def spell_email(text: str) -> str:
+    """Return how an e-mail is written here: no blanks around, small letters, one form of each letter."""
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text.strip()).lower())
 
 
 def normalise_email(text: str) -> str:
@@ -57,7 +64,7 @@ def normalise_email(text: str) -> str:
     BadRequest
         It is none.
     """
-    email = unicodedata.normalize("NFKC", text.strip()).lower()
+    email = spell_email(text)
     if len(email) > 254 or not email.isprintable() or not _EMAIL.fullmatch(email):
         raise BadRequest(f"expected an e-mail such as name@example.org, found {text[:300]!r}")
     return email
@@ -185,7 +192,7 @@ class Accounts:
         TooManyRequests
             See `LoginLimits.attempt`.
         """
-        email = unicodedata.normalize("NFKC", name.strip()).lower()[:254]
+        email = spell_email(name[:LONGEST])[:254]
         async with self._limits.attempt(address, email) as attempt:
             user = await self._verified(email, password)
             attempt.succeeded()
@@ -253,7 +260,7 @@ class Accounts:
             The address asks too often.
         """
         self._limits.count(address)
-        wanted = unicodedata.normalize("NFKC", email.strip()).lower()[:254]
+        wanted = spell_email(email[:LONGEST])[:254]
         self._mails += 1
         self._tasks.spawn(f"reset link {self._mails}", lambda: self._send_reset(wanted), restart=False)
 
@@ -394,7 +401,7 @@ class Accounts:
         BadRequest
             There is none.
         """
-        email = name.strip().lower()
+        email = spell_email(name)
         user = await self._workers.run(Lane.DISK, self._db.by_email, email)
         if user is None or not await self._workers.run(Lane.DISK, self._db.remove, user.id):
             raise BadRequest(f"there is no user {name}")
@@ -407,7 +414,7 @@ class Accounts:
         all_of_them = principal.superuser and principal.can(Scope.ADMIN)
         found = await self._workers.run(Lane.DISK, self._db.users)
         # Clients do not quote the name: its plus arrives as a blank.
-        wanted = None if name is None else name.strip().replace(" ", "+").lower()
+        wanted = None if name is None else spell_email(name.strip().replace(" ", "+"))
         return [
             _info(user)
             for user in found
