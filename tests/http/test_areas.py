@@ -375,6 +375,19 @@ async def test_directory_merges_into_one_that_exists(ada: Desk, what: str) -> No
     assert await ada.names("@personal") == (["d/a.txt", "d/e/b.txt"] if what == "copy" else [])
 
 
+async def test_empty_directory_is_one(ada: Desk) -> None:
+    await ada.post("/api/mkdir/@shared/d/e")
+
+    infos = [await ada.get(f"/api/info/@shared/{path}") for path in ("d", "d/e", "d/f", ".incoming")]
+    lists = [await ada.get(f"/api/list/@shared/{path}") for path in ("d", "d/e", "d/f", ".incoming")]
+
+    assert [answer.status_code for answer in infos] == [200, 200, 404, 404]
+    assert (infos[1].json()["kind"], infos[1].json()["nfiles"]) == ("group", 0)
+    assert [(answer.status_code, answer.status_code == 200 and answer.json()) for answer in lists] == [
+        (200, []), (200, []), (404, False), (404, False),
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize("merges", [False, True], ids=["new", "merged"])
 @pytest.mark.parametrize("what", ["move", "copy"])
 async def test_empty_directories_go_along(ada: Desk, what: str, merges: bool) -> None:
