@@ -27,7 +27,7 @@ def check_table(array: ArrayMeta, what: str) -> None:
     BadRequest
         It is not a structured array of one dimension.
     """
-    if len(array.shape) != 1 or not array.dtype.names:
+    if len(array.shape) != 1 or not array.dtype.names or not array.dtype.itemsize:
         raise BadRequest(
             f"{what} is for structured arrays of one dimension", hint="see the dtype of the dataset"
         )
@@ -80,7 +80,7 @@ def wanted_range(mask: Array) -> tuple[int, int] | None:
 
 def chosen_rows(items: Array, mask: Array) -> Array:
     """Return the selected rows."""
-    return items[np.asarray(mask, np.bool_)]
+    return _opaque(items)[np.asarray(mask, np.bool_)].view(items.dtype)
 
 
 class SortKey(NamedTuple):
@@ -126,9 +126,13 @@ def _check_column(array: ArrayMeta, name: str) -> None:
         raise BadRequest(f"rows can not be sorted by {name!r}: its items have no order")
 
 
-def collected(parts: Sequence[Array], array: ArrayMeta, keys: Sequence[SortKey]) -> Array:
-    """Put rows together, sorted if there are keys; equal ones stay in their order."""
-    rows = parts[0] if len(parts) == 1 else np.concatenate(parts) if parts else np.empty(0, array.dtype)
+def collected(parts: list[Array], array: ArrayMeta, keys: Sequence[SortKey]) -> Array:
+    """Put rows together, sorted if there are keys; equal ones stay in their order. Empties `parts`."""
+    if not parts:
+        return np.empty(0, array.dtype)
+    rows = parts[0] if len(parts) == 1 else np.concatenate([_opaque(part) for part in parts])
+    rows = rows.view(array.dtype)
+    parts.clear()
     if not keys:
         return rows
     order = np.arange(len(rows))
@@ -138,7 +142,12 @@ def collected(parts: Sequence[Array], array: ArrayMeta, keys: Sequence[SortKey])
             order = order[::-1][np.argsort(items[::-1], kind="stable")][::-1]
         else:
             order = order[np.argsort(items, kind="stable")]
-    return rows[order]
+    return _opaque(rows)[order].view(array.dtype)
+
+
+def _opaque(rows: Array) -> Array:
+    """Return rows as bytes: NumPy moves them five times as fast as field by field."""
+    return np.ascontiguousarray(rows).view(np.dtype((np.void, rows.dtype.itemsize)))
 
 
 def window_of(items: Array, window: Window) -> Array:

@@ -198,10 +198,10 @@ class Reads:
         if query.field is not None:
             result_dtype(file.skeleton.array, query.field)
         asked = NDSlice.parse(query.slice_)
-        rows = await self._tables.rows(file, query.filter, query.sortby)
-        window = asked.bind(rows.shape)
-        selection = Selection(window, query.field, caller.local)
-        items = await self._workers.run(Lane.CPU, window_of, rows, window)
+        async with self._tables.rows(file, query.filter, query.sortby) as rows:
+            window = asked.bind(rows.shape)
+            selection = Selection(window, query.field, caller.local)
+            items = await self._workers.run(Lane.CPU, window_of, rows, window)
         frame = await self._workers.run(Lane.CPU, whole_frame, items, selection, plain=False)
         return Reply(
             etag=_combined(file.entry.etag, query), freshness=self._library.freshness(file.path),

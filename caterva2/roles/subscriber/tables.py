@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import hashlib
+from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING
 
 from caterva2.compute.tables import (
@@ -26,6 +29,9 @@ if TYPE_CHECKING:
 
 MAX_BYTES = 256 << 20
 """Bytes of rows that are selected at once."""
+SMALL = 16 << 20
+LARGE_AT_ONCE = 1
+"""So many requests hold more than `SMALL` bytes of rows; others wait with what they have."""
 PIECE = 4 << 20
 
 
@@ -44,9 +50,13 @@ class Tables:
         self._slices = slices
         self._evaluator = evaluator
         self._workers = workers
+        self._large = asyncio.Semaphore(LARGE_AT_ONCE)
 
-    async def rows(self, file: OpenedFile, condition: str | None, sortby: str | None) -> Array:
-        """Return the rows for which `condition` is true (None: all), sorted as `sort_keys` reads it.
+    @contextlib.asynccontextmanager
+    async def rows(
+        self, file: OpenedFile, condition: str | None, sortby: str | None
+    ) -> AsyncGenerator[Array, None]:
+        """Give the rows for which `condition` is true (None: all), sorted as `sort_keys` reads it.
 
         Raises
         ------
@@ -66,14 +76,17 @@ class Tables:
         step = max(step - step % max(1, array.chunks[0]), min(step, array.chunks[0]), 1)
         parts: list[Array] = []
         nbytes = 0
-        for start in range(0, total, step):
-            part = await self._part(file, evaluation, start, min(total, start + step))
-            if part is None:
-                continue
-            parts.append(part)
-            nbytes += part.nbytes
-            check_rows(nbytes)
-        return await self._workers.run(Lane.CPU, collected, parts, array, keys)
+        async with contextlib.AsyncExitStack() as stack:
+            for start in range(0, total, step):
+                part = await self._part(file, evaluation, start, min(total, start + step))
+                if part is None:
+                    continue
+                if nbytes <= SMALL < nbytes + part.nbytes:  # who holds it waits for nobody who holds rows
+                    await stack.enter_async_context(self._large)
+                parts.append(part)
+                nbytes += part.nbytes
+                check_rows(nbytes)
+            yield await self._workers.run(Lane.CPU, collected, parts, array, keys)
 
     def _evaluation(self, file: OpenedFile, condition: str) -> Evaluation:
         plan = plan_condition(condition, file.skeleton.array)
