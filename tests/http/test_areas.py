@@ -166,6 +166,7 @@ async def test_nobody_uploads_without_login(here: Lab) -> None:
 # names
 
 
+READS = ("info", "list", "fetch", "download", "explain")
 ESCAPES = [
     "..",
     "../x",
@@ -221,6 +222,43 @@ async def test_target_outside_of_the_areas_is_refused(ada: Desk, what: str, path
 
     assert answer.status_code == 400
     assert await ada.names("@personal") == ["a.txt"]
+
+
+@pytest.mark.parametrize(
+    ("path", "filename"),
+    [
+        ("@personal/../x", "x"),
+        ("@personal/../../public/x", "x"),
+        ("/etc/x", "x"),
+        ("@publicx/x", "x"),
+        ("foo/x", "x"),
+        ("@personal/.incoming/x", "x"),
+        ("@personal", ".."),
+        ("@personal", "../.x"),
+        ("@personal", "a/.."),
+        ("@personal", ""),
+    ],
+)
+async def test_resumable_upload_to_outside_is_refused(ada: Desk, path: str, filename: str) -> None:
+    answer = await ada.post("/api/uploads", json={"path": path, "size": 1, "filename": filename})
+
+    assert answer.status_code == 400, answer.text
+    assert staged(ada.here) == []
+
+
+@pytest.mark.parametrize("path", [*ESCAPES, "../../users.sqlite", ".incoming", ".incoming/x"])
+@pytest.mark.parametrize(("what", "query"), [("chunk", "?nchunk=0"), *((name, "") for name in READS)])
+async def test_nothing_outside_of_an_area_is_read(ada: Desk, what: str, query: str, path: str) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(ada.here.url.rpartition(":")[2]))
+    writer.write(
+        f"GET /api/{what}/@personal/{path}{query} HTTP/1.1\r\nHost: x\r\n"
+        f"Cookie: {ada.headers['Cookie']}\r\nConnection: close\r\n\r\n".encode()
+    )
+    line = await reader.readline()
+    writer.close()
+    await writer.wait_closed()
+
+    assert line.split()[1] in {b"400", b"404"}
 
 
 @pytest.mark.parametrize("what", ["move", "copy"])
