@@ -132,6 +132,24 @@ class LazyExprBody(msgspec.Struct, frozen=True, kw_only=True):
     compute: bool = False
 
 
+class LazyArrayBody(msgspec.Struct, frozen=True, kw_only=True):
+    """Body of ``/api/upload_lazyarr``: as `LazyExprBody`, for a path; clients of 2026 send it.
+
+    Attributes
+    ----------
+    name
+        Not used: the path says it.
+    """
+
+    expression: str
+    operands: dict[str, str]
+    name: str | None = None
+    func: str | None = None
+    dtype: str | None = None
+    shape: list[int] | None = None
+    compute: bool = False
+
+
 class JoinBody(msgspec.Struct, frozen=True, kw_only=True):
     """Body of ``/api/concat/`` and ``/api/stack/``.
 

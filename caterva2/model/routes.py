@@ -505,6 +505,14 @@ ROUTES: tuple[Route, ...] = (
         raises=LAZY_ERRORS,
     ),
     _write(
+        "upload-lazyarr",
+        "/api/upload_lazyarr/{path}",
+        "Store an expression over datasets in an area, to be computed when it is read.",
+        body=q.LazyArrayBody,
+        answer=str,
+        raises=LAZY_ERRORS,
+    ),
+    _write(
         "concat",
         "/api/concat/",
         "Store a dataset that is others one behind the other.",

@@ -309,6 +309,45 @@ async def test_bad_definition_is_refused(ada: Ada, body: dict[str, Any], status:
     assert answer.status_code == status, answer.text
 
 
+async def test_expression_of_an_array_client_is_stored_where_it_says(ada: Ada) -> None:
+    body = {
+        "name": None, "expression": "(o1 + (sin(o0) * 2))", "func": None, "dtype": "float64",
+        "operands": {"o0": "@public/a.b2nd", "o1": "@public/r.b2nd"}, "shape": [60, 50], "compute": False,
+    }  # fmt: skip
+    answer = await ada.lab.http.post("/api/upload_lazyarr/@shared/new/z.b2nd", json=body, headers=ada.headers)
+
+    found = await ada.fetch("@shared/new/z.b2nd", slice_="3")
+
+    assert (answer.status_code, answer.json()) == (200, "@shared/new/z.b2nd")
+    np.testing.assert_allclose(found, (ARRAYS["r"] + np.sin(ARRAYS["a"]) * 2)[3])
+    assert (await ada.get("/api/info/@shared/new/z.b2nd")).json()["operands"] == body["operands"]
+
+
+@pytest.mark.parametrize(
+    ("path", "change"),
+    [
+        ("@shared/z.b2nd", {"func": "def f(): pass"}),
+        ("@shared/z.b2nd", {"shape": [3]}),
+        ("@shared/z.b2nd", {"operands": {"a": "<blosc2.C2Array object at 0x7fdab2e5c590>"}}),
+        ("@shared/z.b2nd", {"expression": "a.slice((slice(2, 5, None),)) + 1"}),
+        ("@shared/z", {}),
+        ("@shared", {}),
+        ("foo/z.b2nd", {}),
+        ("@shared/%2e%2e/z.b2nd", {}),
+        ("@public/a.b2nd", {}),
+    ],
+)
+async def test_expression_of_an_array_client_is_refused(
+    ada: Ada, path: str, change: dict[str, object]
+) -> None:
+    body = {"expression": "a + 1", "operands": A, **change}
+
+    answer = await ada.lab.http.post(f"/api/upload_lazyarr/{path}", json=body, headers=ada.headers)
+
+    assert answer.status_code == 400, answer.text
+    np.testing.assert_array_equal(await ada.fetch("@public/a.b2nd"), ARRAYS["a"])
+
+
 async def test_definition_needs_a_login(ada: Ada) -> None:
     async with httpx.AsyncClient(base_url=ada.lab.url) as nobody:
         answer = await nobody.post("/api/lazyexpr/", json={"name": "x", "expression": "a+1", "operands": A})

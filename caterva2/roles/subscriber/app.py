@@ -28,6 +28,7 @@ from caterva2.roles.subscriber.handlers.exprs import (
     ExplainHandler,
     LazyExprHandler,
     StackHandler,
+    UploadLazyArrayHandler,
 )
 from caterva2.roles.subscriber.handlers.files import (
     AddNotebookHandler,
@@ -88,6 +89,7 @@ HANDLERS = {
     "download": DownloadHandler,
     "chunk": ChunkHandler,
     "lazyexpr": LazyExprHandler,
+    "upload-lazyarr": UploadLazyArrayHandler,
     "concat": ConcatHandler,
     "stack": StackHandler,
     "explain": ExplainHandler,

@@ -10,7 +10,7 @@ from caterva2.errors import BadExpression, BadPath, BadRequest, BrokenDataset, M
 from caterva2.model.datasets import Entry, LazyInfo
 from caterva2.model.lazy import Lazy, encode_lazy, sized
 from caterva2.model.paths import DatasetPath, split_path
-from caterva2.model.requests import JoinBody, LazyExprBody
+from caterva2.model.requests import JoinBody, LazyArrayBody, LazyExprBody
 from caterva2.model.users import Principal
 from caterva2.roles.subscriber.lazyfiles import LazyFiles, parse_checked
 from caterva2.roles.subscriber.opened import LazyFile, OpenedFile
@@ -91,9 +91,17 @@ class Expressions:
         BadPath
             The name can not be one.
         """
+        return await self._define(principal, DatasetPath("@personal", _name_parts(body.name)), body)
+
+    async def define_at(self, principal: Principal, path: DatasetPath, body: LazyArrayBody) -> DatasetPath:
+        """Store an expression, or its result, at a path in an area; raises as `define`."""
+        return await self._define(principal, _array_path(path, str(path)), body)
+
+    async def _define(
+        self, principal: Principal, path: DatasetPath, body: LazyExprBody | LazyArrayBody
+    ) -> DatasetPath:
         if body.func is not None:
             raise BadRequest("a function can not be sent: code is not run here", hint="send an expression")
-        path = DatasetPath("@personal", _name_parts(body.name))
         parse_checked(body.expression, body.operands)
         lazy = Lazy(
             operation="expression",
@@ -117,9 +125,7 @@ class Expressions:
         BadPath
             `dst` can not be a path of an array.
         """
-        path = DatasetPath.parse(body.dst)
-        if not path.parts or not path.name.endswith(SUFFIX):
-            raise BadPath(f"{body.dst!r} can not name an array", hint=f"end the name with {SUFFIX}")
+        path = _array_path(DatasetPath.parse(body.dst), body.dst)
         if not 0 < len(body.srcs) <= MAX_JOINED:
             raise BadExpression(f"{len(body.srcs)} datasets can not be joined; 1 to {MAX_JOINED} can")
         names = [f"o{i}" for i in range(len(body.srcs))]
@@ -167,6 +173,12 @@ class Expressions:
             path=path.relative, etag="new", mtime_ns=time.time_ns(), size=0, info=LazyInfo(lazy=lazy)
         )
         return self._lazy.build(path, entry, lazy, operands)
+
+
+def _array_path(path: DatasetPath, text: str) -> DatasetPath:
+    if not path.parts or not path.name.endswith(SUFFIX):
+        raise BadPath(f"{text!r} can not name an array", hint=f"end the name with {SUFFIX}")
+    return path
 
 
 def _name_parts(name: str) -> tuple[str, ...]:
