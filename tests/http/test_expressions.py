@@ -205,6 +205,41 @@ async def test_circle_of_expressions_ends_in_an_error(ada: Ada) -> None:
     assert answer.status_code == 400
 
 
+async def test_circle_made_by_moving_ends_in_an_error(ada: Ada) -> None:
+    await ada.make("m1", "a + 1")
+    await ada.make("m2", "x + 1", {"x": "@personal/m1.b2nd"})
+    body = {"src": "@personal/m2.b2nd", "dst": "@personal/m1.b2nd"}
+    await ada.lab.http.post("/api/move/", json=body, headers=ada.headers)
+
+    answers = {
+        way: await ada.get(f"/api/{way}/@personal/m1.b2nd")
+        for way in ("fetch", "info", "explain", "download")
+    }
+
+    assert {way: answer.status_code for way, answer in answers.items()} == {
+        "fetch": 400, "info": 200, "explain": 400, "download": 400,
+    }  # fmt: skip
+    assert answers["info"].json()["expr"] == "x + 1"
+
+
+async def test_personal_operands_are_those_of_who_made_it_for_everybody(ada: Ada) -> None:
+    bob = Ada(ada.lab, await ada.lab.log_in(BOB))
+    await ada.make("mine", "a + 1")
+    await bob.make("mine", "a + 2")
+    await ada.make("over", "x * 2", {"x": "@personal/mine.b2nd"})
+    body = {"src": "@personal/over.b2nd", "dst": "@shared/over.b2nd"}
+    await ada.lab.http.post("/api/copy/", json=body, headers=ada.headers)
+    etag = (await ada.get("/api/fetch/@shared/over.b2nd")).headers["ETag"]
+    headers = {**bob.headers, "If-None-Match": etag}
+
+    fetched = await bob.get("/api/fetch/@shared/over.b2nd")
+    again = await ada.lab.http.get("/api/fetch/@shared/over.b2nd", headers=headers)
+    info = (await bob.get("/api/info/@shared/over.b2nd")).json()
+
+    assert (fetched.status_code, again.status_code) == (404, 404)
+    assert info["missing_ops"] == {"x": "@personal/mine.b2nd"}
+
+
 async def test_changed_operand_changes_the_result(ada: Ada) -> None:
     public = ada.lab.home / "sub" / "public"
     store(public, "moving", np.zeros(40))
