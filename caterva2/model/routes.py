@@ -412,6 +412,16 @@ ROUTES: tuple[Route, ...] = (
         raises=(*READ_ERRORS, errors.BadRequest),
         summary="Read one stored chunk.",
     ),
+    Route(
+        name="zarr",
+        path="/zarr/v3/{path}",
+        methods=("GET", "OPTIONS"),
+        roles=S,
+        auth=Auth.OPTIONAL,
+        media=(Media.JSON, Media.BINARY),
+        raises=(*READ_ERRORS, errors.DatasetChanged, errors.RangeNotSatisfiable),
+        summary="Read a key of the Zarr view: the metadata of a dataset or directory, or a chunk.",
+    ),
     _write(
         "upload",
         "/api/upload/{path}",

@@ -496,6 +496,22 @@ class Catalog(_Database):
             )
             return [path for (path,) in rows]
 
+    def arrays(self, root: str, directory: str = "", *, limit: int) -> list[Entry]:
+        """Return what is known of the files below a directory whose names are those of arrays.
+
+        In order, at most `limit`; the others are not read.
+        """
+        low, high = _bounds(directory)
+        with self._reading() as db:
+            rows = db.execute(
+                "SELECT files.path, entry FROM files JOIN entries USING (root, path)"
+                " WHERE root = (SELECT id FROM roots WHERE name = ?) AND files.path > ? AND files.path < ?"
+                " AND files.path GLOB '*.b2nd' ORDER BY files.path LIMIT ?",
+                (root, low, high, limit),
+            ).fetchall()
+        entries = [self._read_entry(root, path, packed) for path, packed in rows]
+        return [entry for entry in entries if entry is not None]
+
     def has_directory(self, root: str, directory: str = "") -> bool:
         """Tell whether any file lies below a directory."""
         return bool(self.names(root, directory, limit=1))

@@ -55,6 +55,7 @@ from caterva2.roles.subscriber.handlers.users import (
     ResetPasswordHandler,
     TokensHandler,
 )
+from caterva2.roles.subscriber.handlers.zarrview import ZarrHandler
 from caterva2.roles.subscriber.mail import Mailer
 from caterva2.roles.subscriber.service import Subscriber
 from caterva2.runtime.clock import SystemClock
@@ -88,6 +89,7 @@ HANDLERS = {
     "fetch": FetchHandler,
     "download": DownloadHandler,
     "chunk": ChunkHandler,
+    "zarr": ZarrHandler,
     "lazyexpr": LazyExprHandler,
     "upload-lazyarr": UploadLazyArrayHandler,
     "concat": ConcatHandler,

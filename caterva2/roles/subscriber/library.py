@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 import weakref
@@ -43,6 +44,7 @@ from caterva2.runtime.workers import Lane, Workers
 from caterva2.storage.blockcache import BlockCache, Mirror, MirrorId
 from caterva2.storage.describe import describe_frame, describe_schunk, read_stored
 from caterva2.storage.directory import DirectorySource
+from caterva2.storage.names import StoredKind, stored_kind
 from caterva2.storage.source import RootSource, StoredFrame
 from caterva2.storage.state import Catalog
 
@@ -185,6 +187,23 @@ class Library:
         except NotADataset:  # an empty directory of an area
             return []
         return [path.name]
+
+    async def arrays(self, principal: Principal, path: DatasetPath, *, limit: int) -> list[Entry]:
+        """Return what is known of the arrays below a directory, by path, at most `limit`.
+
+        Raises
+        ------
+        RootNotFound
+            It does not exist for whoever asks.
+        """
+        self._access.check(principal, path.root)
+        source = self._areas.source(principal, path.root)
+        if source is not None:
+            return await self._workers.run(Lane.DISK, _describe_arrays, source, path.relative, limit)
+        root = await self._remote(path.root)
+        return await self._workers.run(
+            Lane.DISK, lambda: self._catalog.arrays(root.name, path.relative, limit=limit)
+        )
 
     async def entry(self, principal: Principal, path: DatasetPath) -> Entry:
         """Return what is known of a file; the frame of a plain one may be unknown.
@@ -488,6 +507,17 @@ def _completed(entry: Entry, mirror: Mirror) -> Entry:
 def _scan_names(source: RootSource, below: str) -> list[str]:
     prefix = f"{below}/" if below else ""
     return sorted(f.path for f in source.scan() if f.path.startswith(prefix) and f.path != below)
+
+
+def _describe_arrays(source: RootSource, below: str, limit: int) -> list[Entry]:
+    found: list[Entry] = []
+    for name in _scan_names(source, below):
+        if len(found) == limit:
+            break
+        if stored_kind(name) is StoredKind.ARRAY:
+            with contextlib.suppress(DatasetNotFound):  # gone meanwhile
+                found.append(source.describe(name))
+    return found
 
 
 def _describe_local(source: DirectorySource, path: DatasetPath) -> Entry:

@@ -28,6 +28,7 @@ from caterva2.roles.subscriber.tables import Tables
 from caterva2.roles.subscriber.traffic import Traffic
 from caterva2.roles.subscriber.uploads import Uploads
 from caterva2.roles.subscriber.verification import Verifier
+from caterva2.roles.subscriber.zarrview import ZarrView
 from caterva2.roles.watcher import Watcher
 from caterva2.runtime.clock import SystemClock
 from caterva2.runtime.hub import Hub
@@ -105,6 +106,7 @@ class Subscriber:
         tables = Tables(slices, self.evaluator, workers)
         gatherer = Gatherer(slices, workers)
         self.reads = Reads(self.library, self._reader, slices, gatherer, tables, workers)
+        self.zarr = ZarrView(self.library, slices, workers)
         self.verifier = Verifier()
         self.files = Files(areas, self.library, self.reads, self.verifier, workers)
         self.uploads = Uploads(self.files, areas, workers, SystemClock())

@@ -64,7 +64,7 @@ class DataHandler(BaseHandler[Subscriber]):
                 cast("Read", reply.read),
                 reply.length,
                 etag=reply.etag,
-                mtime_ns=reply.mtime_ns,
+                mtime_ns=reply.mtime_ns or None,
                 media=reply.media,
                 disposition=None if reply.filename is None else attachment(reply.filename),
             )

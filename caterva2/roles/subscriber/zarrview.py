@@ -1,0 +1,261 @@
+"""Datasets and directories as a Zarr store of version 3 that can only be read, key by key."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import AsyncIterator, Sequence
+from typing import NamedTuple
+
+from caterva2.compute.frames import ArrayMeta, Buffer
+from caterva2.compute.zarrformat import (
+    NotInZarr,
+    ZarrArray,
+    array_document,
+    chunk_bytes,
+    consolidated,
+    encode,
+    group_document,
+    meta_of,
+    zarr_array,
+)
+from caterva2.errors import (
+    BadExpression,
+    BrokenDataset,
+    DatasetNotFound,
+    NotADataset,
+    NotFound,
+    ServiceError,
+)
+from caterva2.model import wire
+from caterva2.model.datasets import ArrayInfo, BrokenInfo, Entry, LazyInfo, VlMeta
+from caterva2.model.paths import DatasetPath
+from caterva2.model.roots import Freshness
+from caterva2.model.users import Principal
+from caterva2.roles.subscriber.library import Library
+from caterva2.roles.subscriber.opened import OpenedFile
+from caterva2.roles.subscriber.reads import Reply
+from caterva2.roles.subscriber.slices import SliceReader
+from caterva2.runtime.workers import Lane, Workers
+
+METADATA = "zarr.json"
+MAX_ARRAYS = 5000
+"""Groups with more arrays below them are not consolidated: 3 MB of metadata, and 0.3 s to make them."""
+MAX_OPENED = 200
+"""Of more lazy datasets below a group, the others are told as they were when they were defined."""
+
+_NUMBER = re.compile(r"0|[1-9][0-9]{0,18}")
+
+
+class ZarrKey(NamedTuple):
+    """What a key of the store means.
+
+    Attributes
+    ----------
+    path
+        The dataset or directory; None: the group of all roots.
+    chunk
+        (ndim,) Coordinates of a chunk; None: the metadata.
+    """
+
+    path: DatasetPath | None
+    chunk: tuple[int, ...] | None
+
+
+class _Node(NamedTuple):
+    """An array that is to be told: its path below a group, and what is known of it."""
+
+    path: str
+    meta: ArrayMeta
+    vlmeta: VlMeta
+
+
+def parse_key(text: str) -> ZarrKey:
+    """Parse the percent-encoded key of an address.
+
+    Raises
+    ------
+    DatasetNotFound
+        It can be none: those end in ``zarr.json``, or in ``c`` and the coordinates of a chunk.
+    BadPath
+        It holds what no path may hold.
+    """
+    whole = DatasetPath.from_url(text)
+    parts = (whole.root, *whole.parts)
+    if parts[-1] == METADATA:
+        return ZarrKey(_path(parts[:-1]), None)
+    at = len(parts)
+    while at and _NUMBER.fullmatch(parts[at - 1]):
+        at -= 1
+    if at < 2 or parts[at - 1] != "c":
+        raise DatasetNotFound(
+            f"there is no key {whole} in the Zarr view",
+            hint="keys end in zarr.json, or in c and the numbers of a chunk",
+            path=str(whole),
+        )
+    return ZarrKey(_path(parts[: at - 1]), tuple(map(int, parts[at:])))
+
+
+def _path(parts: Sequence[str]) -> DatasetPath | None:
+    return DatasetPath(parts[0], tuple(parts[1:])) if parts else None
+
+
+class ZarrView:
+    """Answers for the keys of the store.
+
+    Parameters
+    ----------
+    library, slices
+        From path to file, and from file to items.
+    """
+
+    def __init__(self, library: Library, slices: SliceReader, workers: Workers) -> None:
+        self._library = library
+        self._slices = slices
+        self._workers = workers
+
+    async def answer(self, principal: Principal, key: ZarrKey) -> Reply:
+        """Answer for a key.
+
+        Raises
+        ------
+        DatasetNotFound, RootNotFound
+            There is nothing, or nothing that Zarr has words for; also for a chunk beyond the shape.
+        """
+        if key.path is None:
+            if key.chunk is not None:
+                raise DatasetNotFound("the group of all roots has no chunks")
+            roots = {"caterva2": {"roots": list(self._library.roots(principal))}}
+            return _document(encode(group_document(roots)), Freshness(fresh=True))
+        try:
+            entry = await self._library.entry(principal, key.path)
+        except NotADataset:
+            if key.chunk is not None:
+                raise DatasetNotFound(f"{key.path} is a directory", path=str(key.path)) from None
+            return await self._group(principal, key.path)
+        file, array = await self._open(principal, key.path, entry)
+        if key.chunk is None:
+            reply = _document(
+                array_document(array, key.path.name, _vlmeta(file.entry)), self._library.freshness(key.path)
+            )
+        else:
+            reply = self._chunk(file, array, key.chunk)
+        reply.headers[wire.GENERATION] = file.entry.etag
+        return reply
+
+    async def _open(
+        self, principal: Principal, path: DatasetPath, entry: Entry
+    ) -> tuple[OpenedFile, ZarrArray]:
+        """Open an array; what can not be one in Zarr does not exist here, and the error says why."""
+        try:
+            if isinstance(entry.info, BrokenInfo):
+                raise NotInZarr(f"it can not be read: {entry.info.reason}")
+            if not isinstance(entry.info, ArrayInfo | LazyInfo):
+                raise NotInZarr("it is not an array")
+            file = await self._library.open(principal, path)
+            return file, zarr_array(file.skeleton.array)
+        except (NotInZarr, BrokenDataset, BadExpression) as exc:
+            raise DatasetNotFound(
+                f"{path} is not in the Zarr view: {exc}",
+                hint="what is there can be read by /api/fetch and /api/download",
+                path=str(path),
+            ) from exc
+
+    # chunks
+
+    def _chunk(self, file: OpenedFile, array: ZarrArray, coords: tuple[int, ...]) -> Reply:
+        window = array.window(coords)
+        key = "/".join(map(str, coords))
+        if window is None:
+            raise DatasetNotFound(
+                f"there is no chunk {key} of {file.path}: its chunks of {array.chunks} make up {array.shape}",
+                path=str(file.path),
+            )
+        body: memoryview | None = None
+
+        async def read(start: int, stop: int) -> AsyncIterator[Buffer]:
+            nonlocal body
+            if body is None:  # once for all ranges; never for who has it, or wants the header only
+                items = await self._slices.array(file, window)
+                if items.shape == array.chunks and items.dtype == array.dtype:
+                    body = chunk_bytes(items, array)
+                else:
+                    body = await self._workers.run(Lane.CPU, chunk_bytes, items, array)
+            yield body[start:stop]
+
+        return Reply(
+            etag=f"{file.entry.etag}-zarr{key}", freshness=self._library.freshness(file.path), read=read,
+            length=array.chunk_nbytes, mtime_ns=file.entry.mtime_ns,
+        )  # fmt: skip
+
+    # groups
+
+    async def _group(self, principal: Principal, path: DatasetPath) -> Reply:
+        freshness = self._library.freshness(path)
+        entries = await self._library.arrays(principal, path, limit=MAX_ARRAYS + 1)
+        body = None
+        if len(entries) <= MAX_ARRAYS:
+            skip = len(path.relative) + 1 if path.parts else 0
+            nodes, reasons = await self._nodes(principal, path.root, entries, skip)
+            body = await self._workers.run(Lane.CPU, _consolidated, nodes, reasons)
+        if body is None:
+            note = f"not consolidated: more than {MAX_ARRAYS} arrays, or too much metadata; open a directory"
+            body = encode(group_document({"caterva2": {"note": note}}))
+        return _document(body, freshness)
+
+    async def _nodes(
+        self, principal: Principal, root: str, entries: Sequence[Entry], skip: int
+    ) -> tuple[list[_Node], dict[str, str]]:
+        """Return the arrays that can be read, and why others can not."""
+        nodes: list[_Node] = []
+        reasons: dict[str, str] = {}
+        lazies = 0
+        for entry in entries:
+            name, info = entry.path[skip:], entry.info
+            try:
+                if isinstance(info, LazyInfo):
+                    lazies += 1
+                    meta = await self._lazy_meta(principal, root, entry, info, known=lazies > MAX_OPENED)
+                    nodes.append(_Node(name, meta, {}))
+                elif isinstance(info, ArrayInfo):
+                    nodes.append(_Node(name, meta_of(info), info.schunk.vlmeta))
+                elif isinstance(info, BrokenInfo):
+                    reasons[name] = info.reason
+            except (NotInZarr, NotFound, BadExpression) as exc:
+                reasons[name] = str(exc)
+        return nodes, reasons
+
+    async def _lazy_meta(
+        self, principal: Principal, root: str, entry: Entry, info: LazyInfo, *, known: bool
+    ) -> ArrayMeta:
+        """Return what a lazy dataset is now; as it was defined, if its operands can not be looked at."""
+        if not known:
+            try:
+                file = await self._library.open(principal, DatasetPath(root) / entry.path)
+            except ServiceError:
+                pass
+            else:
+                return file.skeleton.array
+        return meta_of(info.lazy)
+
+
+def _consolidated(nodes: Sequence[_Node], reasons: dict[str, str]) -> bytes | None:
+    documents: dict[str, bytes] = {}
+    for path, meta, vlmeta in nodes:
+        try:
+            documents[path] = array_document(zarr_array(meta), path.rpartition("/")[2], vlmeta)
+        except NotInZarr as exc:
+            reasons[path] = str(exc)
+    return consolidated(documents, reasons)
+
+
+def _vlmeta(entry: Entry) -> VlMeta:
+    return entry.info.schunk.vlmeta if isinstance(entry.info, ArrayInfo) else {}
+
+
+def _document(body: bytes, freshness: Freshness) -> Reply:
+    async def read(start: int, stop: int) -> AsyncIterator[Buffer]:
+        yield body[start:stop]
+
+    etag = hashlib.blake2b(body, digest_size=12).hexdigest()
+    return Reply(etag=etag, freshness=freshness, media=wire.JSON, read=read, length=len(body))
