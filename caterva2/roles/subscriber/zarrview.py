@@ -43,6 +43,8 @@ MAX_ARRAYS = 5000
 """Groups with more arrays below them are not consolidated: 3 MB of metadata, and 0.3 s to make them."""
 MAX_OPENED = 200
 """Of more lazy datasets below a group, the others are told as they were when they were defined."""
+SMALL = 64 << 10
+"""Chunks of at most so many bytes are padded sooner than handed to a lane."""
 
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,18}")
 
@@ -176,11 +178,11 @@ class ZarrView:
         async def read(start: int, stop: int) -> AsyncIterator[Buffer]:
             nonlocal body
             if body is None:  # once for all ranges; never for who has it, or wants the header only
-                items = await self._slices.array(file, window)
-                if items.shape == array.chunks and items.dtype == array.dtype:
-                    body = chunk_bytes(items, array)
-                else:
-                    body = await self._workers.run(Lane.CPU, chunk_bytes, items, array)
+                async with self._slices.items(file, window) as items:
+                    if items.nbytes <= SMALL or (items.shape, items.dtype) == (array.chunks, array.dtype):
+                        body = chunk_bytes(items, array)
+                    else:
+                        body = await self._workers.run(Lane.CPU, chunk_bytes, items, array)
             yield body[start:stop]
 
         return Reply(
