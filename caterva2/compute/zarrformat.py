@@ -203,7 +203,7 @@ def chunk_bytes(items: Array, array: ZarrArray) -> memoryview:
         items = whole
     elif items.dtype != array.dtype:
         items = items.astype(array.dtype)
-    return memoryview(np.ascontiguousarray(items).reshape(-1).view(np.uint8))
+    return np.ascontiguousarray(items).reshape(-1).view(np.uint8).data
 
 
 def data_type(dtype: np.dtype[Any]) -> tuple[str | Json, object]:

@@ -43,6 +43,9 @@ CALLS = {
     "fetch-slice": ("GET", "/api/fetch/{root}/x.b2nd?slice_=0:2"),
     "download": ("GET", "/api/download/{root}/x.b2nd"),
     "chunk": ("GET", "/api/chunk/{root}/x.b2nd?nchunk=0"),
+    "zarr-group": ("GET", "/zarr/v3/{root}/zarr.json"),
+    "zarr-array": ("GET", "/zarr/v3/{root}/x.b2nd/zarr.json"),
+    "zarr-chunk": ("GET", "/zarr/v3/{root}/x.b2nd/c/0"),
 }
 HIDDEN = [(who, root) for who, seen in SEES.items() for root in (*ROOTS, "@shared") if root not in seen]
 OPEN = [(who, root) for who, seen in SEES.items() for root in ROOTS if root in seen]

@@ -81,6 +81,7 @@ TABLE: dict[str, tuple[Row, str]] = {
     "fetch": (READER, "/api/fetch/@public/x"),
     "download": (READER, "/api/download/@public/x"),
     "chunk": (READER, "/api/chunk/@public/x?nchunk=0"),
+    "zarr": (READER, "/zarr/v3/@public/zarr.json"),
     "upload": (WRITER, "/api/upload/@shared/x"),
     "new-upload": (WRITER, "/api/uploads"),
     "continue-upload": (WRITER, "/api/uploads/none"),

@@ -186,8 +186,8 @@ def test_empty_axis_has_no_chunks() -> None:
 @pytest.mark.parametrize("dtype", ["?", ">i4", "c8", "S3", ">U2", "M8[s]", "V3"])
 def test_bytes_of_a_whole_chunk_are_those_of_its_items(dtype: str) -> None:
     array = view((4, 2), (2, 2), (1, 1), dtype)
-    items = np.arange(4 * array.dtype.itemsize, dtype="u1").reshape(-1) % 2
-    items = items.view(dtype).reshape(2, 2)
+    raw = np.arange(4 * array.dtype.itemsize, dtype="u1") % 2
+    items = raw.view(dtype).reshape(2, 2)
 
     assert bytes(chunk_bytes(items, array)) == items.tobytes()
 
