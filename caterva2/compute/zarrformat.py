@@ -10,9 +10,10 @@ from __future__ import annotations
 import base64
 import math
 import struct
-from collections.abc import Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
 import numpy as np
@@ -89,6 +90,14 @@ class ZarrArray:
         )
 
 
+class Member(NamedTuple):
+    """An array below a group: its path from there, and what is known of it."""
+
+    path: str
+    meta: ArrayMeta
+    vlmeta: VlMeta
+
+
 def zarr_array(array: ArrayMeta) -> ZarrArray:
     """Return an array as readers of Zarr see it.
 
@@ -116,7 +125,7 @@ def meta_of(info: ArrayInfo | Lazy) -> ArrayMeta:
         raise NotInZarr(exc.message) from exc
 
 
-def array_document(array: ZarrArray, name: str, vlmeta: VlMeta) -> bytes:
+def array_document(array: ZarrArray, name: str, vlmeta: VlMeta, ambiguous: Collection[str] = ()) -> bytes:
     """Return the ``zarr.json`` of an array, encoded.
 
     Parameters
@@ -125,6 +134,8 @@ def array_document(array: ZarrArray, name: str, vlmeta: VlMeta) -> bytes:
         Of its file; names axes that have no names of their own, so that those of two arrays differ.
     vlmeta
         User attributes.
+    ambiguous
+        Names of axes that are of another length elsewhere: the name of the file is put in front.
     """
     type_, fill = data_type(array.dtype)
     codec: Json = {"name": "bytes"}
@@ -139,7 +150,10 @@ def array_document(array: ZarrArray, name: str, vlmeta: VlMeta) -> bytes:
         "chunk_key_encoding": {"name": "default", "configuration": {"separator": "/"}},
         "fill_value": fill,
         "codecs": [codec],
-        "dimension_names": _dimension_names(len(array.shape), name, vlmeta),
+        "dimension_names": [
+            f"{_stem(name)}_{dim}" if dim in ambiguous else dim
+            for dim in _dimension_names(len(array.shape), name, vlmeta)
+        ],
         "attributes": _attributes(array.dtype, vlmeta),
     }
     try:
@@ -151,6 +165,46 @@ def array_document(array: ZarrArray, name: str, vlmeta: VlMeta) -> bytes:
 def group_document(attributes: Json | None = None) -> Json:
     """Return the ``zarr.json`` of a group, without what is in it."""
     return {"zarr_format": 3, "node_type": "group", "attributes": attributes or {}}
+
+
+def group_of(members: Sequence[Member], reasons: Mapping[str, str]) -> bytes | None:
+    """Return the ``zarr.json`` of a group together with those of all that is below it.
+
+    Parameters
+    ----------
+    members
+        The arrays. For xarray, which makes one dataset of a directory, axes of the same name are of the
+        same length there; what is of another one gets another name.
+    reasons
+        Why other datasets are left out, by path.
+
+    Returns
+    -------
+    bytes or None
+        None if it would have more than `MAX_DOCUMENT` bytes.
+    """
+    reasons = dict(reasons)
+    views: list[tuple[Member, ZarrArray]] = []
+    lengths: dict[str, dict[str, set[int]]] = defaultdict(lambda: defaultdict(set))
+    for member in members:
+        try:
+            array = zarr_array(member.meta)
+        except NotInZarr as exc:
+            reasons[member.path] = str(exc)
+            continue
+        views.append((member, array))
+        directory, _, name = member.path.rpartition("/")
+        names = _dimension_names(len(array.shape), name, member.vlmeta)
+        for dim, length in zip(names, array.shape, strict=True):
+            lengths[directory][dim].add(length)
+    ambiguous = {directory: _ambiguous(directory, lengths) for directory in tuple(lengths)}
+    documents = {}
+    for member, array in views:
+        directory, _, name = member.path.rpartition("/")
+        documents[member.path] = array_document(
+            array, name, member.vlmeta, ambiguous.get(directory, frozenset())
+        )
+    return consolidated(documents, reasons)
 
 
 def consolidated(arrays: Mapping[str, bytes], reasons: Mapping[str, str]) -> bytes | None:
@@ -292,8 +346,18 @@ def _dimension_names(ndim: int, name: str, vlmeta: VlMeta) -> list[str]:
             and len(set(given)) == ndim
         ):
             return given
-    stem = name.removesuffix(".b2nd")
-    return [f"{stem}_dim_{axis}" for axis in range(ndim)]
+    return [f"{_stem(name)}_dim_{axis}" for axis in range(ndim)]
+
+
+def _stem(name: str) -> str:
+    return name.removesuffix(".b2nd")
+
+
+def _ambiguous(directory: str, lengths: Mapping[str, Mapping[str, set[int]]]) -> frozenset[str]:
+    """Return the names of axes that are of several lengths in a directory and those above it."""
+    above = [lengths[at] for at in ("", *_parents(directory), directory) if at in lengths]
+    own = lengths[directory]
+    return frozenset(dim for dim in own if len(set().union(*(each.get(dim, ()) for each in above))) > 1)
 
 
 def _attributes(dtype: np.dtype[Any], vlmeta: VlMeta) -> Json:

@@ -9,13 +9,14 @@ from typing import NamedTuple
 
 from caterva2.compute.frames import ArrayMeta, Buffer
 from caterva2.compute.zarrformat import (
+    Member,
     NotInZarr,
     ZarrArray,
     array_document,
     chunk_bytes,
-    consolidated,
     encode,
     group_document,
+    group_of,
     meta_of,
     zarr_array,
 )
@@ -62,14 +63,6 @@ class ZarrKey(NamedTuple):
 
     path: DatasetPath | None
     chunk: tuple[int, ...] | None
-
-
-class _Node(NamedTuple):
-    """An array that is to be told: its path below a group, and what is known of it."""
-
-    path: str
-    meta: ArrayMeta
-    vlmeta: VlMeta
 
 
 def parse_key(text: str) -> ZarrKey:
@@ -198,18 +191,18 @@ class ZarrView:
         body = None
         if len(entries) <= MAX_ARRAYS:
             skip = len(path.relative) + 1 if path.parts else 0
-            nodes, reasons = await self._nodes(principal, path.root, entries, skip)
-            body = await self._workers.run(Lane.CPU, _consolidated, nodes, reasons)
+            members, reasons = await self._members(principal, path.root, entries, skip)
+            body = await self._workers.run(Lane.CPU, group_of, members, reasons)
         if body is None:
             note = f"not consolidated: more than {MAX_ARRAYS} arrays, or too much metadata; open a directory"
             body = encode(group_document({"caterva2": {"note": note}}))
         return _document(body, freshness)
 
-    async def _nodes(
+    async def _members(
         self, principal: Principal, root: str, entries: Sequence[Entry], skip: int
-    ) -> tuple[list[_Node], dict[str, str]]:
+    ) -> tuple[list[Member], dict[str, str]]:
         """Return the arrays that can be read, and why others can not."""
-        nodes: list[_Node] = []
+        members: list[Member] = []
         reasons: dict[str, str] = {}
         lazies = 0
         for entry in entries:
@@ -218,14 +211,14 @@ class ZarrView:
                 if isinstance(info, LazyInfo):
                     lazies += 1
                     meta = await self._lazy_meta(principal, root, entry, info, known=lazies > MAX_OPENED)
-                    nodes.append(_Node(name, meta, {}))
+                    members.append(Member(name, meta, {}))
                 elif isinstance(info, ArrayInfo):
-                    nodes.append(_Node(name, meta_of(info), info.schunk.vlmeta))
+                    members.append(Member(name, meta_of(info), info.schunk.vlmeta))
                 elif isinstance(info, BrokenInfo):
                     reasons[name] = info.reason
             except (NotInZarr, NotFound, BadExpression) as exc:
                 reasons[name] = str(exc)
-        return nodes, reasons
+        return members, reasons
 
     async def _lazy_meta(
         self, principal: Principal, root: str, entry: Entry, info: LazyInfo, *, known: bool
@@ -239,16 +232,6 @@ class ZarrView:
             else:
                 return file.skeleton.array
         return meta_of(info.lazy)
-
-
-def _consolidated(nodes: Sequence[_Node], reasons: dict[str, str]) -> bytes | None:
-    documents: dict[str, bytes] = {}
-    for path, meta, vlmeta in nodes:
-        try:
-            documents[path] = array_document(zarr_array(meta), path.rpartition("/")[2], vlmeta)
-        except NotInZarr as exc:
-            reasons[path] = str(exc)
-    return consolidated(documents, reasons)
 
 
 def _vlmeta(entry: Entry) -> VlMeta:

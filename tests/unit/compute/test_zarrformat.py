@@ -19,6 +19,7 @@ from caterva2.compute.zarrformat import (
     MAX_BLOCK,
     MAX_CHUNK,
     MAX_DOCUMENT,
+    Member,
     NotInZarr,
     ZarrArray,
     array_document,
@@ -26,6 +27,7 @@ from caterva2.compute.zarrformat import (
     consolidated,
     data_type,
     encode,
+    group_of,
     meta_of,
     zarr_array,
 )
@@ -286,6 +288,39 @@ def test_group_tells_all_that_is_below_it_with_the_groups_between() -> None:
     assert found["metadata"]["y"] == {"y": 2}
     assert found["metadata"]["a"]["node_type"] == "group"
     assert found["must_understand"] is False
+
+
+def dims(*arrays: tuple[str, tuple[int, ...], list[str]]) -> dict[str, list[str]]:
+    """Return the names of axes in a group of arrays with these paths, shapes and names of axes."""
+    found = [
+        Member(path, ArrayMeta(shape, shape, shape, np.dtype("i1")), {"dims": names})
+        for path, shape, names in arrays
+    ]
+    body = group_of(found, {})
+    assert body is not None
+    nodes = json.loads(body)["consolidated_metadata"]["metadata"]
+    return {path: nodes[path]["dimension_names"] for path, _, _ in arrays}
+
+
+def test_axes_of_one_name_and_length_keep_it() -> None:
+    found = dims(("d/a", (2, 3), ["y", "x"]), ("d/b", (3,), ["x"]), ("e/c", (7,), ["x"]))
+
+    assert found == {"d/a": ["y", "x"], "d/b": ["x"], "e/c": ["x"]}
+
+
+def test_axes_of_one_name_and_several_lengths_are_called_after_their_arrays() -> None:
+    assert dims(("d/a", (2, 3), ["y", "x"]), ("d/b", (4,), ["x"])) == {"d/a": ["y", "a_x"], "d/b": ["b_x"]}
+
+
+def test_axes_of_one_name_differ_from_those_of_directories_above() -> None:
+    assert dims(("a", (2,), ["x"]), ("d/e/b", (4,), ["x"])) == {"a": ["x"], "d/e/b": ["b_x"]}
+
+
+def test_group_tells_which_types_zarr_lacks() -> None:
+    body = group_of([Member("x", ArrayMeta((1,), (1,), (1,), np.dtype("longdouble")), {})], {"y": "broken"})
+    assert body is not None
+
+    assert set(json.loads(body)["attributes"]["caterva2"]["left_out"]) == {"x", "y"}
 
 
 def test_group_without_arrays_is_a_group() -> None:
