@@ -25,6 +25,7 @@ from benchmarks import (
     bench_small,
     bench_start,
     bench_upload,
+    bench_zarr,
 )
 from benchmarks.network import REPOSITORY
 from benchmarks.report import Report
@@ -43,6 +44,7 @@ BENCHES: dict[str, Callable[[Settings], None]] = {
     "upload": bench_upload.run,
     "login": bench_login.run,
     "foundation": bench_foundation.run,
+    "zarr": bench_zarr.run,
 }
 
 
