@@ -6,6 +6,8 @@ import enum
 
 import msgspec
 
+from caterva2.model.paths import DatasetPath
+
 COOKIE = "c2subauth"
 """Name of the cookie of a session."""
 
@@ -44,6 +46,9 @@ class Principal(msgspec.Struct, frozen=True):
         Groups of users that he belongs to.
     quota
         Most bytes of his ``@personal``; None for what holds for all, 0 for no limit.
+    within
+        The holder of a share link asks: he reads as the user who made it would, but nothing exists
+        for him outside of this path. None for everybody else.
     """
 
     id: str | None = None
@@ -52,6 +57,7 @@ class Principal(msgspec.Struct, frozen=True):
     scopes: frozenset[Scope] = SCOPES[Scope.READ]
     groups: frozenset[str] = frozenset()
     quota: int | None = None
+    within: DatasetPath | None = None
 
     @property
     def is_anonymous(self) -> bool:
@@ -61,6 +67,13 @@ class Principal(msgspec.Struct, frozen=True):
     def can(self, scope: Scope) -> bool:
         """Whether the session or token may be used for `scope`."""
         return scope in self.scopes
+
+    def reaches(self, path: DatasetPath) -> bool:
+        """Whether a path is not outside of what a share link opens."""
+        within = self.within
+        return within is None or (
+            path.root == within.root and path.parts[: len(within.parts)] == within.parts
+        )
 
 
 ANONYMOUS = Principal()
@@ -176,3 +189,64 @@ class MadeToken(msgspec.Struct, frozen=True, kw_only=True):
 
     token: str
     info: TokenInfo
+
+
+class NewShare(msgspec.Struct, frozen=True, kw_only=True):
+    """Body of ``POST /api/shares``.
+
+    Attributes
+    ----------
+    path
+        What the link opens: a file, or a directory, root or area with all below it.
+    name
+        For its owner to tell it from others, and for its readers to know what it is.
+    days
+        Ends so many days from now.
+    """
+
+    path: str
+    name: str = ""
+    days: float = 30.0
+
+
+class SharesQuery(msgspec.Struct, frozen=True):
+    """Query of ``GET /api/shares``.
+
+    Attributes
+    ----------
+    everybody
+        Those of all users, for superusers; else one's own.
+    """
+
+    everybody: bool = False
+
+
+class ShareInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """A share link as lists show it; times are ISO 8601, null for never.
+
+    Attributes
+    ----------
+    id
+        Names it when it is revoked; not secret.
+    owner
+        E-mail of the user who made it.
+    url
+        The link; null for those of others, and for what may only read.
+    """
+
+    id: str
+    path: str
+    name: str
+    owner: str
+    created: str
+    expires: str
+    last_used: str | None = None
+    url: str | None = None
+
+
+class SharedInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """Answer of ``GET /api/shared``: what the share link that came with the request opens."""
+
+    path: str
+    name: str
+    expires: str

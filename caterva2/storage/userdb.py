@@ -1,9 +1,9 @@
-"""Users, groups, sessions and tokens in SQLite: one file in the state directory.
+"""Users, groups, sessions, tokens and share links in SQLite: one file in the state directory.
 
 All calls block; run them in the ``disk`` lane. They may come from any thread,
 and ``cat2admin`` opens the same file while the subscriber runs. Unlike the other
 databases this one can not be had again: one that is broken is never replaced.
-Passwords and tokens are kept as hashes only.
+Passwords and tokens are kept as hashes only; of share links only what they open is kept.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import msgspec
 
 from caterva2.errors import BadRequest, InternalError, UserExists
 
-VERSION = 2
+VERSION = 3
 _LOCK_WAIT_S = 10.0
 
 _SCHEMA = """
@@ -43,7 +43,15 @@ CREATE TABLE resets (
 CREATE TABLE ended (session TEXT PRIMARY KEY, expires REAL NOT NULL) WITHOUT ROWID;
 CREATE INDEX tokens_user ON tokens (user);
 """
-_FROM_1 = "ALTER TABLE users ADD COLUMN quota INTEGER"
+_SHARES = """
+CREATE TABLE shares (
+    id TEXT PRIMARY KEY, user TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    path TEXT NOT NULL, name TEXT NOT NULL, created REAL NOT NULL, expires REAL NOT NULL, last_used REAL
+) WITHOUT ROWID;
+CREATE INDEX shares_user ON shares (user);
+"""
+_STEPS = ("ALTER TABLE users ADD COLUMN quota INTEGER", _SHARES)
+"""What leads from version 1 to 2, from 2 to 3, and so on."""
 
 
 class StoredUser(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,6 +92,33 @@ class Owned(NamedTuple):
     """A token and the user who made it."""
 
     token: StoredToken
+    user: StoredUser
+
+
+class StoredShare(msgspec.Struct, frozen=True, kw_only=True):
+    """A share link as it is kept; times in seconds since 1970.
+
+    Attributes
+    ----------
+    user
+        Id of the user who made it.
+    path
+        What it opens: a file, or a directory or root with all below it.
+    """
+
+    id: str
+    user: str
+    path: str
+    name: str
+    created: float
+    expires: float
+    last_used: float | None = None
+
+
+class Shared(NamedTuple):
+    """A share link and the user who made it."""
+
+    share: StoredShare
     user: StoredUser
 
 
@@ -198,7 +233,7 @@ class UserDb:
         Parameters
         ----------
         revoke_tokens
-            End all his tokens, too.
+            End all his tokens and share links, too.
         """
         with self._writing() as db:
             _set_password(db, id_, password, revoke_tokens=revoke_tokens)
@@ -206,7 +241,7 @@ class UserDb:
     def reset_password(self, hashed: bytes, now: float, password: str) -> bool:
         """Store the hash of a new password for the user of a reset link, which is used up.
 
-        Ends all his sessions and tokens: whoever knew the old password may have them.
+        Ends all his sessions, tokens and share links: whoever knew the old password may have made them.
         Tells whether the link was good.
         """
         with self._writing() as db:
@@ -244,9 +279,9 @@ class UserDb:
             db.execute("UPDATE users SET generation = generation + 1 WHERE id = ?", (id_,))
 
     def remove_tokens(self, id_: str) -> int:
-        """End all tokens of a user; return how many there were."""
+        """End all tokens and share links of a user; return how many there were."""
         with self._writing() as db:
-            return db.execute("DELETE FROM tokens WHERE user = ?", (id_,)).rowcount
+            return sum(db.execute(statement, (id_,)).rowcount for statement in _REVOKE)
 
     def end_session(self, session: str, expires: float, now: float) -> None:
         """Remember that a session has ended before its time, until that time."""
@@ -305,6 +340,58 @@ class UserDb:
             with self._writing() as db:
                 db.execute("UPDATE tokens SET last_used = ? WHERE id = ?", (now, token.id))
         return Owned(token, user)
+
+    # share links
+
+    def add_share(self, share: StoredShare, now: float, *, limit: int) -> None:
+        """Store a share link; those of the user that have ended are dropped.
+
+        Raises
+        ------
+        BadRequest
+            The user has `limit` of them already.
+        """
+        with self._writing() as db:
+            db.execute("DELETE FROM shares WHERE user = ? AND expires <= ?", (share.user, now))
+            (count,) = db.execute("SELECT count(*) FROM shares WHERE user = ?", (share.user,)).fetchone()
+            if count >= limit:
+                raise BadRequest(f"there are {count} share links already", hint="revoke one of them")
+            db.execute(
+                "INSERT INTO shares VALUES (?, ?, ?, ?, ?, ?, NULL)",
+                (share.id, share.user, share.path, share.name, share.created, share.expires),
+            )
+
+    def shares(self, user: str | None, now: float) -> list[Shared]:
+        """Return the share links that have not ended, oldest first, of a user or of all."""
+        with self._using() as db:
+            rows = db.execute(
+                f"{_SHARED} WHERE expires > ? AND ? IN (user, '') ORDER BY created, id", (now, user or "")
+            ).fetchall()
+        users = {id_: self.by_id(id_) for id_ in {row[1] for row in rows}}
+        found = ((_share(row), users[row[1]]) for row in rows)
+        return [Shared(share, owner) for share, owner in found if owner is not None]
+
+    def remove_share(self, user: str | None, id_: str) -> bool:
+        """Remove a share link of a user, or of anybody if `user` is None; tell whether it was there."""
+        with self._writing() as db:
+            return db.execute(
+                "DELETE FROM shares WHERE id = ? AND ? IN (user, '')", (id_, user or "")
+            ).rowcount > 0  # fmt: skip
+
+    def share_owner(self, id_: str, now: float, *, grain_s: float = 60.0) -> Shared | None:
+        """Return a share link that has not ended, with its user, and note when it was used; as tokens."""
+        with self._using() as db:
+            row = db.execute(f"{_SHARED} WHERE id = ? AND expires > ?", (id_, now)).fetchone()
+        if row is None:
+            return None
+        share = _share(row)
+        user = self.by_id(share.user)
+        if user is None:
+            return None
+        if share.last_used is None or now - share.last_used >= grain_s:
+            with self._writing() as db:
+                db.execute("UPDATE shares SET last_used = ? WHERE id = ?", (now, share.id))
+        return Shared(share, user)
 
     # reset links
 
@@ -372,15 +459,13 @@ class UserDb:
     def _make_tables(self, db: sqlite3.Connection) -> None:
         db.execute("BEGIN IMMEDIATE")
         (version,) = db.execute("PRAGMA user_version").fetchone()
-        if version == 0:
-            for statement in filter(str.strip, _SCHEMA.split(";")):
+        if 0 <= version < VERSION:
+            steps = (_SCHEMA, _SHARES) if version == 0 else _STEPS[version - 1 :]
+            for statement in filter(str.strip, ";".join(steps).split(";")):
                 db.execute(statement)
-        elif version == 1:
-            db.execute(_FROM_1)
-        if version in {0, 1}:
             db.execute(f"PRAGMA user_version = {VERSION}")
         db.execute("COMMIT")
-        if version not in {0, 1, VERSION}:
+        if not 0 <= version <= VERSION:
             raise InternalError(
                 f"{self._path.name} has version {version}; this program reads version {VERSION}"
             )
@@ -390,10 +475,13 @@ def _set_password(db: sqlite3.Connection, user: str, password: str, *, revoke_to
     db.execute("UPDATE users SET password = ?, generation = generation + 1 WHERE id = ?", (password, user))
     db.execute("DELETE FROM resets WHERE user = ?", (user,))
     if revoke_tokens:
-        db.execute("DELETE FROM tokens WHERE user = ?", (user,))
+        for statement in _REVOKE:
+            db.execute(statement, (user,))
 
 
 _RESETS = "SELECT user FROM resets WHERE hash = ? AND expires > ?"
+_REVOKE = ("DELETE FROM tokens WHERE user = ?", "DELETE FROM shares WHERE user = ?")
+_SHARED = "SELECT id, user, path, name, created, expires, last_used FROM shares"
 _TOKENS = "SELECT id, user, name, scope, created, expires, last_used FROM tokens"
 
 
@@ -401,4 +489,11 @@ def _token(row: tuple[str, str, str, str, float, float | None, float | None]) ->
     id_, user, name, scope, created, expires, last_used = row
     return StoredToken(
         id=id_, user=user, name=name, scope=scope, created=created, expires=expires, last_used=last_used
+    )
+
+
+def _share(row: tuple[str, str, str, str, float, float, float | None]) -> StoredShare:
+    id_, user, path, name, created, expires, last_used = row
+    return StoredShare(
+        id=id_, user=user, path=path, name=name, created=created, expires=expires, last_used=last_used
     )

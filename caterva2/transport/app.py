@@ -17,6 +17,7 @@ from tornado.web import _has_stream_request_body as has_stream_request_body
 from caterva2.model.routes import Role, Route, routes_of
 from caterva2.transport.context import Context, DateHeader, Endpoint, RequestIds
 from caterva2.transport.handler import BaseHandler, NothingHereHandler
+from caterva2.transport.links import has_link, take_link
 from caterva2.transport.toolarge import TooLarge
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ class Application(TornadoApplication):
         self.new_id = RequestIds()
         self.date = DateHeader()
         self.server_header = f"Caterva2/{context.version}".rstrip("/")
+        self._takes_links = context.authenticator is not None
         self._shared = {"context": context, "new_id": self.new_id}
         self._unknown = Endpoint(None, service=None, **self._shared)  # type: ignore[arg-type]
 
@@ -77,6 +79,8 @@ class Application(TornadoApplication):
     def find_handler(self, request: HTTPServerRequest, **kwargs: object) -> HTTPMessageDelegate:  # type: ignore[override]
         """Return what serves a request; called by Tornado when the header has arrived."""
         path = _raw_path(request.path)
+        if self._takes_links and has_link(path, request.query):
+            path = take_link(request, path)
         address = self._exact.get(path[:-1] if path.endswith("/") else path)
         args: list[bytes] = []
         if address is None:

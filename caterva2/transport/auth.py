@@ -128,10 +128,12 @@ def permit(route: Route, principal: Principal, *, has_users: bool) -> None:
     NotAuthenticated
         The route needs somebody, or a superuser.
     NotPermitted
-        The session or token is not good for it.
+        The session, token or share link is not good for it.
     """
     if route.auth not in {Auth.USER, Auth.SUPERUSER}:
         return
+    if principal.within is not None:
+        raise NotPermitted("a share link is good for reading what it opens, and nothing else")
     if principal.is_anonymous:
         if not has_users:
             raise NotAuthenticated(

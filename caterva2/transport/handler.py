@@ -137,6 +137,8 @@ class BaseHandler(AnsweringHandler, Generic[S]):
             refuse_foreign_page(route, self.request)
         self._principal = principal
         self._credentials = credentials
+        if principal.within is not None:
+            self._headers["Cache-Control"] = "private, no-cache"  # else caches would outlive the link
 
     async def look_again(self) -> Principal:
         """Return who asks, for a request that goes on for long: his rights may have changed.

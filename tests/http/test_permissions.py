@@ -16,7 +16,7 @@ import pytest_asyncio
 from caterva2.model.routes import Role, routes_of
 from caterva2.model.users import Scope
 from caterva2.roles.subscriber.accounts import TOKEN_PREFIX, hash_token
-from caterva2.storage.userdb import StoredToken
+from caterva2.storage.userdb import StoredShare, StoredToken
 from caterva2.transport.auth import CookieSigner, Session
 from tests.support.accounts import PASSWORD, SECRET, Lab, lab
 
@@ -37,6 +37,9 @@ WHO = (
     "logged-out",  # a superuser's cookie after logout
     "old-cookie",  # one whose time is over
     "forged",  # one that somebody else signed
+    "guest",  # a share link of a superuser, to @public
+    "guest-ended",  # one that has ended
+    "guest-forged",  # one that was not signed here
 )
 
 OK = 0
@@ -60,14 +63,17 @@ class Row(NamedTuple):
     logged_out: int
     old_cookie: int
     forged: int
+    guest: int
+    guest_ended: int
+    guest_forged: int
 
 
-#             anon user other root | read write | root: r    w    a  | exp. rev. | out  old  forged
-EVERYBODY = Row(OK, OK, OK, OK, OK, OK, OK, OK, OK, OK, OK, OK, OK, OK)
-READER = Row(OK, OK, OK, OK, OK, OK, OK, OK, OK, 401, 401, OK, OK, OK)
-USER = Row(401, OK, OK, OK, OK, OK, OK, OK, OK, 401, 401, 401, 401, 401)
-WRITER = Row(401, OK, OK, OK, 403, OK, 403, OK, OK, 401, 401, 401, 401, 401)
-SUPERUSER = Row(401, 401, 401, OK, 401, 401, 403, 403, OK, 401, 401, 401, 401, 401)
+#             anon user other root | read write | root: r    w    a  | exp. rev. | out  old  forged | guest
+EVERYBODY = Row(OK, OK, OK, OK, OK, OK, OK, OK, OK, OK, OK, OK, OK, OK, OK, OK, OK)
+READER = Row(OK, OK, OK, OK, OK, OK, OK, OK, OK, 401, 401, OK, OK, OK, OK, 401, 401)
+USER = Row(401, OK, OK, OK, OK, OK, OK, OK, OK, 401, 401, 401, 401, 401, 403, 401, 401)
+WRITER = Row(401, OK, OK, OK, 403, OK, 403, OK, OK, 401, 401, 401, 401, 401, 403, 401, 401)
+SUPERUSER = Row(401, 401, 401, OK, 401, 401, 403, 403, OK, 401, 401, 401, 401, 401, 403, 401, 401)
 
 TABLE: dict[str, tuple[Row, str]] = {
     "health": (EVERYBODY, "/healthz"),
@@ -112,6 +118,10 @@ TABLE: dict[str, tuple[Row, str]] = {
     "listusers": (USER, "/api/listusers/"),
     "list-tokens": (USER, "/api/tokens"),
     "create-token": (WRITER, "/api/tokens"),
+    "list-shares": (USER, "/api/shares"),
+    "create-share": (WRITER, "/api/shares"),
+    "revoke-share": (WRITER, "/api/shares/none"),
+    "shared": (READER, "/api/shared"),
     "revoke-token": (WRITER, "/api/tokens/none"),
 }
 
@@ -151,6 +161,15 @@ class Crowd:
         )  # fmt: skip
         return {"Authorization": f"Bearer {text}"}
 
+    def link(self, who: str) -> dict[str, str]:
+        db, id_ = self.here.accounts._db, secrets.token_hex(8)
+        user = db.by_email("superuser@example.org")
+        expires = time.time() + (-1 if who == "guest-ended" else 100)
+        share = StoredShare(id=id_, user=user.id, path="@public", name="", created=0, expires=expires)
+        db.add_share(share, 0, limit=100_000)
+        text = self.here.accounts.shares._token(id_)
+        return {"Authorization": f"Bearer {text[:-4] + 'AAAA' if who == 'guest-forged' else text}"}
+
     def signed(self, secret: str, expires: float) -> dict[str, str]:
         user = self.here.accounts._db.by_email("superuser@example.org")
         session = Session("x", user.id, user.generation, int(expires))
@@ -182,6 +201,8 @@ class Crowd:
                 return self.signed(SECRET, time.time() - 1)
             case "forged":
                 return self.signed("another secret", time.time() + 100)
+            case "guest" | "guest-ended" | "guest-forged":
+                return self.link(who)
         raise AssertionError(who)
 
 

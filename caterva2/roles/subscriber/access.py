@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from caterva2.errors import NotAuthenticated, RootNotFound
+from caterva2.errors import DatasetNotFound, NotAuthenticated, RootNotFound
+from caterva2.model.paths import DatasetPath
 from caterva2.model.users import Principal
 
 ALL, USERS = "all", "users"
@@ -24,7 +25,7 @@ class Access:
         self._rules = dict(rules or {})
 
     def may_see(self, principal: Principal, root: str) -> bool:
-        """Whether a root exists for somebody; cheap."""
+        """Whether a root exists for somebody; cheap. Of the holder of a share link it tells of its maker."""
         if principal.is_anonymous and root in FOR_USERS:
             return False
         rule = self._rules.get(root)
@@ -38,15 +39,32 @@ class Access:
             return True
         return principal.name in rule or any(f"group:{group}" in rule for group in principal.groups)
 
+    def check_path(self, principal: Principal, path: DatasetPath) -> None:
+        """Do nothing if somebody may see a path; whether there is something is another matter.
+
+        Raises
+        ------
+        RootNotFound
+            Its root does not exist for him.
+        DatasetNotFound
+            It lies outside of what his share link opens.
+        """
+        self.check(principal, path.root)
+        if principal.within is not None and not principal.reaches(path):
+            raise DatasetNotFound(
+                f"there is no dataset {path}", hint="see the list of the root", path=str(path)
+            )
+
     def check(self, principal: Principal, root: str) -> None:
-        """Do nothing if somebody may see a root.
+        """Do nothing if somebody may see a root, or a part of it.
 
         Raises
         ------
         RootNotFound
             It does not exist for him.
         """
-        if self.may_see(principal, root):
+        within = principal.within
+        if self.may_see(principal, root) and (within is None or within.root == root):
             return
         # As for a root that there is not: nothing may tell one from the other.
         if root.startswith("@"):

@@ -1,4 +1,4 @@
-"""Accounts without HTTP: log in, register, passwords, tokens, users."""
+"""Accounts without HTTP: log in, register, passwords, tokens, users; `shares` has the share links."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import secrets
 import unicodedata
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
 
 from caterva2.compute.passwords import check_password, hash_password, make_password, verify_password
 from caterva2.errors import (
@@ -24,13 +23,15 @@ from caterva2.errors import (
     UserExists,
     ValidationFailed,
 )
+from caterva2.model.paths import DatasetPath
 from caterva2.model.users import ANONYMOUS, SCOPES, MadeToken, NewToken, Principal, Scope, TokenInfo, UserInfo
 from caterva2.roles.subscriber.logins import Bucket, LoginLimits
 from caterva2.roles.subscriber.mail import Mailer
+from caterva2.roles.subscriber.shares import SHARE_PREFIX, Shares, iso_time
 from caterva2.runtime.clock import Clock
 from caterva2.runtime.tasks import Supervisor
 from caterva2.runtime.workers import Lane, Workers
-from caterva2.storage.userdb import StoredToken, StoredUser, UserDb
+from caterva2.storage.userdb import Shared, StoredToken, StoredUser, UserDb
 from caterva2.transport.auth import CookieSigner, Credentials, Session
 
 logger = logging.getLogger(__name__)
@@ -122,6 +123,7 @@ class Accounts:
         self._known: OrderedDict[Credentials, tuple[Principal, float]] = OrderedDict()
         self._epoch = 0
         self._mails = 0
+        self.shares = Shares(db, workers, clock, secret=secret, urlbase=urlbase, changed=self._forget)
 
     async def stop(self) -> None:
         """End what runs in the background."""
@@ -142,7 +144,7 @@ class Accounts:
         Raises
         ------
         NotAuthenticated
-            The token is unknown, has ended, or was revoked.
+            The token or share link is unknown, has ended, or was revoked.
         """
         epoch, now = self._epoch, self._clock.time()
         if credentials.is_token:
@@ -160,6 +162,9 @@ class Accounts:
         return principal
 
     async def _token_principal(self, token: str, now: float) -> tuple[Principal, float]:
+        if token.startswith(SHARE_PREFIX):
+            shared = await self.shares.find(token, now)
+            return _guest(shared), shared.share.expires
         owned = None
         if token.startswith(TOKEN_PREFIX):
             owned = await self._workers.run(Lane.DISK, self._db.token_owner, hash_token(token), now)
@@ -432,14 +437,10 @@ def make_reset_link(db: UserDb, user: str, urlbase: str, now: float, valid_s: fl
 def token_info(token: StoredToken) -> TokenInfo:
     """Return a token as lists show it."""
     return TokenInfo(
-        id=token.id, name=token.name, scope=Scope(token.scope), created=_iso(token.created),
-        expires=None if token.expires is None else _iso(token.expires),
-        last_used=None if token.last_used is None else _iso(token.last_used),
+        id=token.id, name=token.name, scope=Scope(token.scope), created=iso_time(token.created),
+        expires=None if token.expires is None else iso_time(token.expires),
+        last_used=None if token.last_used is None else iso_time(token.last_used),
     )  # fmt: skip
-
-
-def _iso(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def _refusal(exc: BadPassword, code: str) -> BadPassword:
@@ -450,6 +451,14 @@ def _principal(user: StoredUser, scopes: frozenset[Scope]) -> Principal:
     if not user.superuser:
         scopes &= SCOPES[Scope.WRITE]
     return Principal(user.id, user.email, user.superuser, scopes, user.groups, user.quota)
+
+
+def _guest(shared: Shared) -> Principal:
+    """Return the holder of a share link: its maker as he is now, who only reads, and only there."""
+    user, path = shared.user, DatasetPath.parse(shared.share.path)
+    return Principal(
+        user.id, user.email, user.superuser, SCOPES[Scope.READ], user.groups, user.quota, within=path
+    )
 
 
 def _info(user: StoredUser) -> UserInfo:

@@ -53,6 +53,8 @@ from caterva2.roles.subscriber.handlers.users import (
     MeHandler,
     RegisterUserHandler,
     ResetPasswordHandler,
+    SharedHandler,
+    SharesHandler,
     TokensHandler,
 )
 from caterva2.roles.subscriber.handlers.zarrview import ZarrHandler
@@ -121,6 +123,10 @@ HANDLERS = {
     "list-tokens": TokensHandler,
     "create-token": TokensHandler,
     "revoke-token": TokensHandler,
+    "list-shares": SharesHandler,
+    "create-share": SharesHandler,
+    "revoke-share": SharesHandler,
+    "shared": SharedHandler,
 }
 
 

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 MAX_OPERANDS = 64
 OPEN_FILES = 128
 PERSONAL = "@personal"
+OUTSIDE = "(not shared)"
+"""Stands for the path of an operand outside of what a share link opens: its name is not told either."""
 
 
 class Opener(Protocol):
@@ -94,9 +96,10 @@ class LazyFiles:
         if len(lazy.operands) > MAX_OPERANDS:
             raise BadExpression(f"{len(lazy.operands)} operands are too many; at most {MAX_OPERANDS} can be")
         found: dict[str, OpenedFile] = {}
-        missing: dict[str, str] = {}
+        # Whoever may write where a link leads could else read, with it, what its maker alone may read.
+        missing = _outside(principal, lazy)
         opened: dict[DatasetPath, OpenedFile] = {}
-        for name, text in lazy.operands.items():
+        for name, text in ({} if missing else lazy.operands).items():
             try:
                 where = DatasetPath.parse(text)
                 if where in opened:
@@ -157,6 +160,21 @@ class LazyFiles:
             evaluation.operands,
             evaluation,
         )
+
+
+def _outside(principal: Principal, lazy: Lazy) -> dict[str, str]:
+    """Return the operands that a share link does not open, by name."""
+    missing: dict[str, str] = {}
+    if principal.within is None:
+        return missing
+    for name, text in lazy.operands.items():
+        try:
+            inside = principal.reaches(DatasetPath.parse(text))
+        except BadPath:
+            inside = False
+        if not inside:
+            missing[name] = OUTSIDE
+    return missing
 
 
 def make_plan(lazy: Lazy, operands: Mapping[str, ArrayMeta]) -> Plan | Join:

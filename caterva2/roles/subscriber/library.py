@@ -117,7 +117,7 @@ class Library:
         found.update(
             {name: RootInfo(name=name, http="", subscribed=True) for name in self._areas.names(principal)}
         )
-        return dict(sorted(found.items()))
+        return {name: info for name, info in sorted(found.items()) if principal.reaches(DatasetPath(name))}
 
     async def subscribe(self, principal: Principal, name: str) -> None:
         """Subscribe to a root; an own directory always is.
@@ -162,7 +162,7 @@ class Library:
         BadRequest
             The limit is not positive.
         """
-        self._access.check(principal, path.root)
+        self._access.check_path(principal, path)
         if limit is not None and limit < 1:
             raise BadRequest(f"limit: expected a positive number, found {limit}")
         limit = None if limit is None else min(limit, MAX_NAMES)
@@ -196,7 +196,7 @@ class Library:
         RootNotFound
             It does not exist for whoever asks.
         """
-        self._access.check(principal, path.root)
+        self._access.check_path(principal, path)
         source = self._areas.source(principal, path.root)
         if source is not None:
             return await self._workers.run(Lane.DISK, _describe_arrays, source, path.relative, limit)
@@ -215,7 +215,7 @@ class Library:
         NotADataset
             It is a directory.
         """
-        self._access.check(principal, path.root)
+        self._access.check_path(principal, path)
         opened = self._open.get(self._key(principal, path))
         if opened is not None:
             return opened.entry
@@ -238,6 +238,27 @@ class Library:
                 f"there is no dataset {path}", hint="see the list of the root", path=str(path)
             )
         return entry
+
+    async def check_shareable(self, principal: Principal, path: DatasetPath) -> None:
+        """Do nothing if there is something at a path that a share link can open.
+
+        Raises
+        ------
+        DatasetNotFound, RootNotFound
+            There is nothing for whoever asks.
+        BadRequest
+            It is a lazy dataset whose operands the link would not open.
+        """
+        try:
+            entry = await self.entry(principal, path)
+        except NotADataset:
+            return
+        if isinstance(entry.info, LazyInfo):
+            operands = sorted(set(entry.info.lazy.operands.values()))
+            raise BadRequest(
+                f"{path} is computed from {', '.join(operands)}, which a link to it alone does not open",
+                hint="share a directory that holds all of them, or store the computed values",
+            )
 
     async def info(self, principal: Principal, path: DatasetPath) -> tuple[dict[str, Any], str | None]:
         """Return the JSON that describes a file or directory, and the etag of a file."""
@@ -286,8 +307,8 @@ class Library:
         return self._areas.key(principal, path.root), path
 
     def opened(self, principal: Principal, path: DatasetPath) -> StoredFile | None:
-        """Return a stored file if it is open already."""
-        self._access.check(principal, path.root)
+        """Return a stored file if it is open already, and may be seen."""
+        self._access.check_path(principal, path)
         key = self._key(principal, path)
         file = self._open.get(key)
         if file is None:

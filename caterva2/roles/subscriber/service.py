@@ -8,7 +8,8 @@ import logging
 from pathlib import Path
 
 from caterva2.errors import Caterva2Error
-from caterva2.model.events import DatasetChanged, DatasetRemoved, Event, Resync
+from caterva2.model.events import DatasetChanged, DatasetRemoved, Event, Resync, RootChanged
+from caterva2.model.paths import DatasetPath
 from caterva2.model.users import Principal
 from caterva2.roles.subscriber.access import Access
 from caterva2.roles.subscriber.accounts import Accounts
@@ -116,9 +117,12 @@ class Subscriber:
     def allow(self, principal: Principal, event: Event) -> bool:
         """Whether somebody may see an event: that of a root which exists for him."""
         root = event.root
-        return root is None or (
-            self.areas.may_see(principal, root) and self.access.may_see(principal, root.partition(":")[0])
-        )
+        if root is None:
+            return True
+        name = root.partition(":")[0]
+        if not _is_shared(principal, event, name):
+            return False
+        return self.areas.may_see(principal, root) and self.access.may_see(principal, name)
 
     async def start(self) -> None:
         """Take up the cache, the own directories and the network."""
@@ -181,3 +185,16 @@ class Subscriber:
 
     def _changed(self, root: str, relative: str | None) -> None:
         self.library.forget(root, relative)
+
+
+def _is_shared(principal: Principal, event: Event, root: str) -> bool:
+    """Whether an event is about what a share link opens; true for all who came without one."""
+    within = principal.within
+    if within is None:
+        return True
+    if root != within.root or isinstance(event, Resync):
+        return root == within.root
+    if isinstance(event, RootChanged):
+        return not within.parts
+    path = event.entry.path if isinstance(event, DatasetChanged) else event.path
+    return principal.reaches(DatasetPath(root, tuple(path.split("/"))))

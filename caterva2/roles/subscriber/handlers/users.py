@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from caterva2.errors import BadRequest, ValidationFailed
+from caterva2.errors import BadRequest, NotFound, ValidationFailed
 from caterva2.model import users as u
-from caterva2.model.paths import decode_url_path
+from caterva2.model.paths import DatasetPath, decode_url_path
 from caterva2.model.users import COOKIE
 from caterva2.roles.subscriber.accounts import Accounts
 from caterva2.roles.subscriber.service import Subscriber
@@ -189,3 +189,40 @@ class TokensHandler(AccountHandler):
         id_ = decode_url_path(token)
         await self.accounts.revoke_token(self.principal, id_)
         self.send_json(f"Token revoked: {id_}")
+
+
+class SharesHandler(AccountHandler):
+    """GET, POST /api/shares; DELETE /api/shares/{share}."""
+
+    async def get(self) -> None:
+        """List the links."""
+        everybody = self.query(u.SharesQuery).everybody
+        found = await self.accounts.shares.list(self.principal, everybody=everybody)
+        self.set_header("Cache-Control", "no-store")
+        self.send_json(found)
+
+    async def post(self) -> None:
+        """Make a link."""
+        body = self.json_body(u.NewShare)
+        path = DatasetPath.parse(body.path)
+        await self.service.library.check_shareable(self.principal, path)
+        made = await self.accounts.shares.create(self.principal, path, body)
+        self.set_header("Cache-Control", "no-store")
+        self.send_json(made, status=201)
+
+    async def delete(self, share: str) -> None:
+        """End a link."""
+        id_ = decode_url_path(share)
+        await self.accounts.shares.revoke(self.principal, id_)
+        self.send_json(f"Share link revoked: {id_}")
+
+
+class SharedHandler(AccountHandler):
+    """GET /api/shared."""
+
+    async def get(self) -> None:
+        """Tell what the link opens."""
+        credentials = read_credentials(self.request.headers)
+        if credentials is None or self.principal.within is None:
+            raise NotFound("no share link came with the request")
+        self.send_json(await self.accounts.shares.shared(credentials.text))

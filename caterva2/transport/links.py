@@ -1,0 +1,43 @@
+"""Share links in addresses: ``/share/TOKEN/api/...`` and ``?share=TOKEN`` count as a bearer token.
+
+A path works where nothing else can be sent: for readers that append keys to an
+address, for links that are clicked, and for clients that know nothing of links.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
+
+if TYPE_CHECKING:
+    from tornado.httputil import HTTPServerRequest
+
+PREFIX = "/share/"
+PARAMETER = "share"
+_MARK = f"{PARAMETER}="
+
+
+def has_link(path: str, query: str) -> bool:
+    """Whether there may be a link; cheap."""
+    return path.startswith(PREFIX) or _MARK in query
+
+
+def take_link(request: HTTPServerRequest, path: str) -> str:
+    """Let the link speak for the request, whatever else it brings; return the path without it.
+
+    Nothing of it stays in the address: it would be in logs.
+    """
+    if path.startswith(PREFIX):
+        token, _, rest = path.removeprefix(PREFIX).partition("/")
+        path, token = f"/{rest}", unquote(token, errors="replace")
+    else:
+        texts = request.query_arguments.pop(PARAMETER, None)
+        request.arguments.pop(PARAMETER, None)
+        if texts is None:
+            return path
+        token = texts[-1].decode("latin-1")
+        request.query = "&".join(p for p in request.query.split("&") if not p.startswith(_MARK))
+    request.headers["Authorization"] = f"Bearer {token}"
+    request.path = path
+    request.uri = f"{path}?{request.query}" if request.query else path
+    return path
