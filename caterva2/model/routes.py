@@ -133,6 +133,7 @@ def _write(
         scope=Scope.WRITE,
         body=body,
         answer=answer,
+        proxied=True,
         raises=(errors.NotAuthenticated, *raises),
         summary=summary,
     )
@@ -153,12 +154,13 @@ def _account(
     query: type[Any] = q.NoQuery,
     answer: object = None,
     scope: Scope = Scope.READ,
+    proxied: bool = False,
     raises: tuple[type[errors.Caterva2Error], ...] = (),
 ) -> Route:
     """Return a row about users; there is none of them at a subscriber without users."""
     return Route(
         name=name, path=path, methods=methods, roles=S, auth=auth, body=body, query=query, answer=answer,
-        scope=scope, summary=summary, login_only=True, raises=raises,
+        scope=scope, summary=summary, login_only=True, proxied=proxied, raises=raises,
     )  # fmt: skip
 
 
@@ -586,8 +588,9 @@ ROUTES: tuple[Route, ...] = (
         raises=(errors.BadCredentials, errors.BadPassword, errors.TooManyRequests),
     ),
     _account(
-        "me", "/api/me", "Tell who asks, and with what rights.", methods=GET, auth=Auth.USER, answer=u.Me
-    ),
+        "me", "/api/me", "Tell who asks, and with what rights.", methods=GET, auth=Auth.USER, answer=u.Me,
+        proxied=True,
+    ),  # fmt: skip
     _account(
         "adduser",
         "/api/adduser/",
