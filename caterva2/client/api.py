@@ -16,6 +16,7 @@ from caterva2.client.tree import Dataset, Directory, File, Root, open_path, to_s
 from caterva2.client.urlbase import DEFAULT_URLBASE
 from caterva2.errors import BadRequest, NotADataset, ResponseTooLarge
 from caterva2.model.requests import FetchQuery
+from caterva2.model.trees import DEFAULT_LIMIT, TreePage, TreeQuery
 from caterva2.model.wire import plain
 
 if TYPE_CHECKING:
@@ -58,7 +59,8 @@ class Client:
     Parameters
     ----------
     urlbase
-        Address of the server.
+        Address of the server; None for the one that Jupyter hands over to its kernels
+        (``CATERVA2_JUPYTER``), or else ``http://localhost:8002``.
     auth
         Name and password of a user: a pair, or a mapping with ``username`` and ``password``.
     auth_cookie
@@ -66,8 +68,8 @@ class Client:
     user_auth
         Another name for `auth`.
     token
-        Instead of a cookie: a bearer token. Without any of these the one that ``cat2cli login``
-        keeps for the server is sent; an empty text sends none.
+        Instead of a cookie: a bearer token. Without any of these the one that Jupyter hands over is
+        sent, or else the one that ``cat2cli login`` keeps for the server; an empty text sends none.
     timeout
         Longest silence of the server, in seconds.
 
@@ -85,7 +87,7 @@ class Client:
 
     def __init__(
         self,
-        urlbase: str | None = DEFAULT_URLBASE,
+        urlbase: str | None = None,
         auth: UserAuth | None = None,
         *,
         auth_cookie: str | None = None,
@@ -135,6 +137,33 @@ class Client:
     def get_info(self, path: PathLike) -> dict[str, Any]:
         """Return the description of a file or directory."""
         return dict(self._session.send(calls.info(path)).meta)
+
+    def tree(
+        self,
+        path: PathLike = "",
+        *,
+        after: str | None = None,
+        limit: int = DEFAULT_LIMIT,
+        filter: str | None = None,
+        recursive: bool = False,
+    ) -> TreePage:
+        """Return a page of what is in a directory, with what is shown of it; see `TreePage`.
+
+        Parameters
+        ----------
+        path
+            A root, area or directory; empty for the list of these roots and areas.
+        after
+            ``next`` of the page before.
+        limit
+            At most so many rows: 1 to 1000.
+        filter
+            Only what has this text in its name, or matches it as a pattern (``*.b2nd``).
+        recursive
+            Everything at any depth.
+        """
+        query = TreeQuery(after=after, limit=limit, filter=filter or None, recursive=recursive)
+        return self._session.send(calls.tree(path, query))
 
     def get(self, path: PathLike) -> File | Directory:
         """Return the `Root`, `Directory`, `File` or `Dataset` at a path.
@@ -425,7 +454,7 @@ class Client:
 
 
 def get_roots(
-    urlbase: str | None = DEFAULT_URLBASE,
+    urlbase: str | None = None,
     auth_cookie: str | None = None,
     *,
     user_auth: UserAuth | None = None,
@@ -447,7 +476,7 @@ def get_roots(
 
 def subscribe(
     root: str,
-    urlbase: str | None = DEFAULT_URLBASE,
+    urlbase: str | None = None,
     auth_cookie: str | None = None,
     *,
     user_auth: UserAuth | None = None,
@@ -459,7 +488,7 @@ def subscribe(
 
 def get_list(
     path: PathLike,
-    urlbase: str | None = DEFAULT_URLBASE,
+    urlbase: str | None = None,
     auth_cookie: str | None = None,
     *,
     user_auth: UserAuth | None = None,
@@ -471,7 +500,7 @@ def get_list(
 
 def get_info(
     path: PathLike,
-    urlbase: str | None = DEFAULT_URLBASE,
+    urlbase: str | None = None,
     auth_cookie: str | None = None,
     *,
     user_auth: UserAuth | None = None,
@@ -483,7 +512,7 @@ def get_info(
 
 def fetch(
     path: PathLike,
-    urlbase: str | None = DEFAULT_URLBASE,
+    urlbase: str | None = None,
     slice_: object = None,
     auth_cookie: str | None = None,
     *,
@@ -498,7 +527,7 @@ def fetch(
 def get_chunk(
     path: PathLike,
     nchunk: int,
-    urlbase: str | None = DEFAULT_URLBASE,
+    urlbase: str | None = None,
     auth_cookie: str | None = None,
     *,
     user_auth: UserAuth | None = None,
@@ -511,7 +540,7 @@ def get_chunk(
 def download(
     dataset: PathLike,
     localpath: str | os.PathLike[str] | None = None,
-    urlbase: str | None = DEFAULT_URLBASE,
+    urlbase: str | None = None,
     auth_cookie: str | None = None,
     *,
     user_auth: UserAuth | None = None,
@@ -525,7 +554,7 @@ def download(
 def upload(
     local_dset: str | os.PathLike[str] | bytes | object,
     dataset: PathLike,
-    urlbase: str | None = DEFAULT_URLBASE,
+    urlbase: str | None = None,
     auth_cookie: str | None = None,
     *,
     user_auth: UserAuth | None = None,
@@ -538,7 +567,7 @@ def upload(
 def append(
     dataset: PathLike,
     data: object,
-    urlbase: str | None = DEFAULT_URLBASE,
+    urlbase: str | None = None,
     auth_cookie: str | None = None,
     *,
     user_auth: UserAuth | None = None,
@@ -551,7 +580,7 @@ def append(
 def move(
     src: PathLike,
     dst: PathLike,
-    urlbase: str | None = DEFAULT_URLBASE,
+    urlbase: str | None = None,
     auth_cookie: str | None = None,
     *,
     user_auth: UserAuth | None = None,
@@ -564,7 +593,7 @@ def move(
 def copy(
     src: PathLike,
     dst: PathLike,
-    urlbase: str | None = DEFAULT_URLBASE,
+    urlbase: str | None = None,
     auth_cookie: str | None = None,
     *,
     user_auth: UserAuth | None = None,
@@ -576,7 +605,7 @@ def copy(
 
 def remove(
     path: PathLike,
-    urlbase: str | None = DEFAULT_URLBASE,
+    urlbase: str | None = None,
     auth_cookie: str | None = None,
     *,
     user_auth: UserAuth | None = None,
@@ -588,7 +617,7 @@ def remove(
 
 def mkdir(
     path: PathLike,
-    urlbase: str | None = DEFAULT_URLBASE,
+    urlbase: str | None = None,
     auth_cookie: str | None = None,
     *,
     user_auth: UserAuth | None = None,
@@ -600,7 +629,7 @@ def mkdir(
 
 def get(
     path: PathLike,
-    urlbase: str | None = DEFAULT_URLBASE,
+    urlbase: str | None = None,
     auth_cookie: str | None = None,
     *,
     user_auth: UserAuth | None = None,

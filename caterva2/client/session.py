@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias, TypeVar
 
 from caterva2.client import calls
 from caterva2.client.datachannel import TIMEOUT_S
+from caterva2.client.handover import Handed, Handover
 from caterva2.client.reading import Reader
 from caterva2.client.urlbase import Urlbase
 from caterva2.errors import BadRequest, RequestError
@@ -71,14 +72,14 @@ class Session:
     Parameters
     ----------
     urlbase
-        The server; None for the default address.
+        The server; None for the one that Jupyter hands over, or else the default address.
     auth
         Name and password; logs in at once.
     auth_cookie
         ``name=value``, as `caterva2.get_auth_cookie` returns it.
     token
-        Sent as bearer token. Without any of these the one that ``cat2cli login`` keeps for the
-        server is sent; an empty text sends none.
+        Sent as bearer token. Without any of these the one that Jupyter hands over, or else the one that
+        ``cat2cli login`` keeps for the server is sent; an empty text sends none.
     timeout_s
         Longest silence of the server, in seconds.
     """
@@ -92,6 +93,12 @@ class Session:
         token: str | None = None,
         timeout_s: float = TIMEOUT_S,
     ) -> None:
+        self._handover = None if isinstance(urlbase, Urlbase) else Handover.from_environment()
+        self._handed: Handed | None = None
+        if self._handover is not None and not isinstance(urlbase, Urlbase):
+            self._handed = self._handover.find(urlbase)
+            if urlbase is None and self._handed is not None:
+                urlbase = self._handed.urlbase
         self.urlbase = urlbase if isinstance(urlbase, Urlbase) else Urlbase.parse(urlbase)
         self.timeout_s = timeout_s
         self._connection: Connection | None = None
@@ -101,39 +108,51 @@ class Session:
         credentials = read_auth(auth)
         if credentials is not None and not auth_cookie:
             auth_cookie = self._log_in(credentials)
-        if token is None and not auth_cookie:
+        if token is not None or auth_cookie:
+            self._handed = None
+        elif self._handed is not None and self._handed.token:
+            token = self._handed.token
+        else:
             token = stored_token(self.urlbase)
         self.auth_cookie = auth_cookie or None
         self._headers = auth_headers(auth_cookie, token)
 
     def send(self, call: Call[T]) -> T:
         """Send a call and return its result; see `Connection.send`."""
-        if self._connection is None:
+        self._renew()
+        connection = self._connection
+        if connection is None:
             from caterva2.client.connection import Connection
 
-            self._connection = Connection(self.urlbase, headers=self._headers, timeout_s=self.timeout_s)
-        return self._connection.send(call)
+            connection = Connection(self.urlbase, headers=self._headers, timeout_s=self.timeout_s)
+            self._connection = connection
+        return connection.send(call)
 
     def patient(self, call: Call[T]) -> T:
         """Send a call that changes something, and wait longer for its end than for other answers."""
-        if self._patient is None:
+        self._renew()
+        connection = self._patient
+        if connection is None:
             from caterva2.client.connection import Connection
             from caterva2.client.uploads import PATIENCE_S
 
-            self._patient = Connection(self.urlbase, headers=self._headers, timeout_s=PATIENCE_S)
-        return self._patient.send(call)
+            connection = self._patient = Connection(self.urlbase, headers=self._headers, timeout_s=PATIENCE_S)
+        return connection.send(call)
 
     @property
     def channel(self) -> Channel:
         """For answers with large bodies."""
-        if self._channel is None:
+        self._renew()
+        channel = self._channel
+        if channel is None:
             # httpx takes longer to import than a call takes; without a proxy it is not needed here.
             if self.urlbase.uses_proxy:
                 from caterva2.client.connection import open_channel
             else:
                 from caterva2.client.datachannel import DataChannel as open_channel
-            self._channel = open_channel(self.urlbase, headers=self._headers, timeout_s=self.timeout_s)
-        return self._channel
+            channel = open_channel(self.urlbase, headers=self._headers, timeout_s=self.timeout_s)
+            self._channel = channel
+        return channel
 
     @property
     def reader(self) -> Reader:
@@ -143,6 +162,7 @@ class Session:
     @property
     def headers(self) -> Mapping[str, str]:
         """What tells who asks."""
+        self._renew()
         return self._headers
 
     def close(self) -> None:
@@ -153,6 +173,19 @@ class Session:
             self._patient.close()
         if self._channel is not None:
             self._channel.close()
+
+    def _renew(self) -> None:
+        """Take over what Jupyter has renewed: its tokens live for minutes, sessions for days."""
+        if self._handed is None or self._handover is None or not self._handover.refresh():
+            return
+        found = self._handover.subscribers.get(self._handed.name)
+        if found is None or found == self._handed:
+            return
+        self._handed = found
+        self.urlbase = Urlbase.parse(found.urlbase)
+        self._headers = auth_headers(None, found.token or stored_token(self.urlbase))
+        # Whoever still reads from the old ones holds them; they close when nobody does.
+        self._connection = self._patient = self._channel = None
 
     def _log_in(self, credentials: BasicAuth) -> str:
         from caterva2.client.connection import Connection
