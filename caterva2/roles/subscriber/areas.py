@@ -61,6 +61,9 @@ class Areas:
         The directory in which they lie: ``public``, ``shared``, ``personal/<id>``.
     has_users
         Whether people can log in; else there is only ``@public``.
+    public
+        Where ``@public`` lies if it is a directory of somebody's own, which no quota counts;
+        None for ``public`` in `state`.
     access
         Who may see which of them.
     quota, user_quota
@@ -78,8 +81,10 @@ class Areas:
         workers: Workers,
         quota: int | None = None,
         user_quota: int | None = None,
+        public: Path | None = None,
     ) -> None:
         self.state = state
+        self._public = public
         self.ledger = Ledger(quota, "all areas together", self._count)
         self._user_quota = user_quota
         self._access = access
@@ -89,18 +94,20 @@ class Areas:
         self._workers = workers
         self._running: set[str] = set()
         self._personal: dict[str, Area] = {}
-        self.common = {PUBLIC: self._area(PUBLIC, PUBLIC, state / "public", state / "made")}
+        self.common = {PUBLIC: self._area(PUBLIC, PUBLIC, public or state / "public", state / "made")}
         if has_users:
             self.common[SHARED] = self._area(SHARED, SHARED, state / "shared", state / "made.shared")
 
     def _area(self, name: str, key: str, directory: Path, made: Path) -> Area:
         directory.mkdir(parents=True, exist_ok=True)
-        source = DirectorySource(directory, made, lazy=self.has_users)
+        foreign = directory == self._public
+        exclude = [self.state] if foreign else []
+        source = DirectorySource(directory, made, exclude=exclude, lazy=self.has_users)
         root = LocalRoot(source, self._catalog, self._hub, self._workers, key)
         ledgers = [self.ledger]
         if name == PERSONAL:
             ledgers.append(Ledger(self._user_quota, "your @personal", lambda: tree_size(directory)))
-        files = AreaFiles(directory, *ledgers)
+        files = AreaFiles(directory, *([] if foreign else ledgers), foreign=foreign)
         return Area(name, key, directory, source, root, files, asyncio.Lock())
 
     def _count(self) -> int:

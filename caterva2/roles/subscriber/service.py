@@ -118,21 +118,27 @@ class Subscriber:
             self.areas.may_see(principal, root) and self.access.may_see(principal, root.partition(":")[0])
         )
 
-    async def start(self) -> None:
-        """Take up the cache, the own directories and the network."""
+    async def start(self, *, embedded: bool = False) -> None:
+        """Take up the cache, the own directories and the network.
+
+        Parameters
+        ----------
+        embedded
+            It is a part of another program, whose memory is its own matter, and whose directories may be
+            large: what changed in the areas since the last run is looked for in the background.
+        """
         await self._workers.run(Lane.DISK, self.cache.load)
         await self._workers.run(Lane.DISK, self.areas.load)
         await self.uploads.start()
         self._tasks.spawn("expire uploads", self.uploads.run)
         self._tasks.spawn("void changed files", self._void_changed)
-        self._tasks.spawn("give back memory", self._give_back_memory)
+        if not embedded:
+            self._tasks.spawn("give back memory", self._give_back_memory)
         if self.accounts is not None:
             self._tasks.spawn("start evaluators", self._processes.start)
         for area in self.areas.common.values():
-            try:
-                await self.areas.start(area)
-            except Caterva2Error as exc:
-                logger.warning("changes of %s can not be told now: %s", area.name, exc.message)
+            if not embedded:
+                await self._look(area)
             self._tasks.spawn(f"watch {area.name}", functools.partial(self._watch, area))
         await self.network.start()
 
@@ -155,7 +161,14 @@ class Subscriber:
             await asyncio.sleep(LOOK_S)
             await self._workers.run(Lane.DISK, give_back_memory, ENOUGH_MEMORY)
 
+    async def _look(self, area: Area) -> None:
+        try:
+            await self.areas.start(area)
+        except Caterva2Error as exc:
+            logger.warning("changes of %s can not be told now: %s", area.name, exc.message)
+
     async def _watch(self, area: Area) -> None:
+        await self._look(area)
         async for paths in Watcher(area.source, self._workers).changes():
             try:
                 await area.root.refresh(paths)
