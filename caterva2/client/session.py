@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 
 from caterva2.client import calls
 from caterva2.client.datachannel import TIMEOUT_S
@@ -165,6 +165,10 @@ class Session:
         self._renew()
         return self._headers
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Credentials stay here; whoever loads it finds his own, as for any new session.
+        return _again, (str(self.urlbase), self.timeout_s)
+
     def close(self) -> None:
         """Close all connections."""
         if self._connection is not None:
@@ -195,3 +199,7 @@ class Session:
                 return connection.send(calls.login(*credentials))
             except RequestError as exc:
                 raise calls.login_error(exc, self.urlbase) from exc
+
+
+def _again(urlbase: str, timeout_s: float) -> Session:
+    return Session(urlbase, timeout_s=timeout_s)

@@ -19,9 +19,11 @@ from caterva2.model.slicing import NDSlice
 
 if TYPE_CHECKING:
     import blosc2
+    import dask.array
     import numpy as np
     import numpy.typing as npt
 
+    from caterva2.client.daskarray import Chunks
     from caterva2.client.description import Description
     from caterva2.client.transfers import Progress
     from caterva2.client.urlbase import Urlbase
@@ -412,6 +414,30 @@ class Dataset(File, ArrayAttributes):
         shape = tuple(self._session.patient(uploads.multipart("append", self._path, frame, "rows.b2nd")))
         self.refresh()
         return shape
+
+    def to_dask(self, chunks: Chunks = "auto", *, field: str | None = None) -> dask.array.Array:
+        """Return a dask array; nothing is read until it is computed.
+
+        Its tasks read one window each, all of the generation that this object describes. They can run
+        in other processes and on other machines that reach the server: these find credentials as
+        every client does, none travel with the task.
+
+        Parameters
+        ----------
+        chunks
+            As for ``dask.array.from_array``; ``"auto"`` makes windows of whole stored chunks, None one
+            window of each stored chunk.
+        field
+            One field of a structured array; None for the items as they are.
+
+        Raises
+        ------
+        MissingPackage
+            Dask is not installed.
+        """
+        from caterva2.client.daskarray import to_dask
+
+        return to_dask(self._session, self.description, chunks, field=field)
 
     def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> npt.NDArray[Any]:
         import numpy as np
