@@ -19,6 +19,7 @@ from caterva2.model import wire
 from caterva2.model.paths import DatasetPath
 from caterva2.model.problems import ErrorBody, error_from_body
 from caterva2.model.routes import Media, Role, Route, route
+from caterva2.model.trees import TreePage, TreeQuery
 
 T = TypeVar("T")
 PathLike: TypeAlias = str | PurePosixPath | DatasetPath
@@ -150,6 +151,13 @@ def info(path: PathLike) -> Call[Description]:
         lambda reply: Description(parsed, decode(reply), reply.headers.get(wire.GENERATION.lower())),
         built.headers,
     )
+
+
+def tree(path: PathLike, query: TreeQuery) -> Call[TreePage]:
+    """Read a page of a directory; an empty path is that of the roots and areas."""
+    if str(path).strip("/"):
+        return call(_row("tree"), path=path, query=query)
+    return call(_row("tree"), part="", query=query)
 
 
 def fetch(path: PathLike, slice_text: str = "", *, column: str | None = None) -> Call[bytes]:

@@ -13,6 +13,7 @@ from caterva2.model import users as u
 from caterva2.model.datasets import Entry
 from caterva2.model.events import EventBatch
 from caterva2.model.roots import BrokerRoot, Heartbeat, Lease, Registration, RootInfo
+from caterva2.model.trees import TreePage, TreeQuery
 from caterva2.model.users import Scope
 
 
@@ -370,6 +371,18 @@ ROUTES: tuple[Route, ...] = (
         proxied=True,
         raises=READ_ERRORS,
         summary="Describe a file or directory.",
+    ),
+    Route(
+        name="tree",
+        path="/api/tree/{path}",
+        methods=GET,
+        roles=S,
+        auth=Auth.OPTIONAL,
+        query=TreeQuery,
+        answer=TreePage,
+        proxied=True,
+        raises=(*READ_ERRORS, errors.BadRequest),
+        summary="Browse: a page of a directory; of the roots and areas if the path is empty.",
     ),
     Route(
         name="fetch",

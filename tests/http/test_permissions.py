@@ -78,6 +78,7 @@ TABLE: dict[str, tuple[Row, str]] = {
     "subscribe": (READER, "/api/subscribe/@public"),
     "list": (READER, "/api/list/@public"),
     "info": (READER, "/api/info/@public/x"),
+    "tree": (READER, "/api/tree/@public/x"),
     "fetch": (READER, "/api/fetch/@public/x"),
     "download": (READER, "/api/download/@public/x"),
     "chunk": (READER, "/api/chunk/@public/x?nchunk=0"),

@@ -40,6 +40,7 @@ from caterva2.roles.subscriber.handlers.files import (
     ResumableHandler,
     UploadHandler,
 )
+from caterva2.roles.subscriber.handlers.tree import TreeHandler
 from caterva2.roles.subscriber.handlers.users import (
     AddUserHandler,
     ChangePasswordHandler,
@@ -84,6 +85,7 @@ HANDLERS = {
     "subscribe": SubscribeHandler,
     "list": ListHandler,
     "info": InfoHandler,
+    "tree": TreeHandler,
     "fetch": FetchHandler,
     "download": DownloadHandler,
     "chunk": ChunkHandler,

@@ -26,6 +26,7 @@ from caterva2.roles.subscriber.reads import Reads
 from caterva2.roles.subscriber.slices import SliceReader
 from caterva2.roles.subscriber.tables import Tables
 from caterva2.roles.subscriber.traffic import Traffic
+from caterva2.roles.subscriber.tree import Tree
 from caterva2.roles.subscriber.uploads import Uploads
 from caterva2.roles.subscriber.verification import Verifier
 from caterva2.roles.watcher import Watcher
@@ -109,6 +110,10 @@ class Subscriber:
         self.files = Files(areas, self.library, self.reads, self.verifier, workers)
         self.uploads = Uploads(self.files, areas, workers, SystemClock())
         self.exprs = Expressions(self.library.lazy, AreaStore(self.files, slices))
+        self.tree = Tree(
+            library=self.library, network=self.network, areas=areas, access=self.access, catalog=catalog,
+            workers=workers,
+        )  # fmt: skip
         self.explain = Explainer(self.library, self.evaluator, workers)
 
     def allow(self, principal: Principal, event: Event) -> bool:
@@ -149,6 +154,7 @@ class Subscriber:
         await self._reader.stop()
         await self.evaluator.stop()
         await self._processes.stop()
+        await self.tree.stop()
         await self.library.stop()
         await self.uploads.stop()
         await self.verifier.stop()
