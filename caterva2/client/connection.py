@@ -10,7 +10,7 @@ import http.cookiejar
 import ssl
 import time
 import weakref
-from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Generator, Iterator, Mapping
 from typing import Any, TypeVar
 
 import httpx
@@ -158,15 +158,36 @@ class AsyncConnection:
             attempt += 1
 
     @contextlib.asynccontextmanager
-    async def stream(self, call: Call[Any]) -> AsyncGenerator[AsyncAnswer, None]:
-        """Send a call and give its answer, the body unread and an error not raised."""
+    async def stream(
+        self, call: Call[Any], *, body: AsyncIterable[bytes] | None = None, timeout_s: float | None = None
+    ) -> AsyncGenerator[AsyncAnswer, None]:
+        """Send a call and give its answer, the body unread and an error not raised.
+
+        Parameters
+        ----------
+        body
+            Sent piece by piece instead of the call's own.
+        timeout_s
+            Longest silence of the server for this call, in seconds; None for that of the connection.
+        """
         sent = {"Accept-Encoding": "identity", **call.headers}
-        url = self.urlbase.url + call.target
+        request = self._client.build_request(
+            call.method,
+            self.urlbase.url + call.target,
+            headers=sent,
+            content=call.body if body is None else body,
+            timeout=httpx.USE_CLIENT_DEFAULT if timeout_s is None else _timeout(timeout_s),
+        )
         try:
-            async with self._client.stream(call.method, url, headers=sent, content=call.body) as answer:
-                yield AsyncAnswer(answer, self.urlbase)
+            answer = await self._client.send(request, stream=True)
         except (httpx.HTTPError, httpx.InvalidURL) as exc:
             raise _translate(exc, self.urlbase) from exc
+        try:
+            yield AsyncAnswer(answer, self.urlbase)
+        except (httpx.HTTPError, httpx.InvalidURL) as exc:
+            raise _translate(exc, self.urlbase) from exc
+        finally:
+            await answer.aclose()
 
     async def close(self) -> None:
         """Close all connections."""
@@ -259,12 +280,16 @@ def _options(urlbase: Urlbase, headers: Mapping[str, str] | None, timeout_s: flo
     needs_tls = urlbase.scheme == "https" or proxied
     return {
         "headers": {"User-Agent": USER_AGENT, **(headers or {})},
-        "timeout": httpx.Timeout(timeout_s, connect=CONNECT_TIMEOUT_S),
+        "timeout": _timeout(timeout_s),
         "limits": httpx.Limits(max_connections=MAX_CONNECTIONS, max_keepalive_connections=MAX_CONNECTIONS),
         "follow_redirects": False,
         "trust_env": proxied,
         "verify": tls_context() if needs_tls else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
     }
+
+
+def _timeout(timeout_s: float) -> httpx.Timeout:
+    return httpx.Timeout(timeout_s, connect=CONNECT_TIMEOUT_S)
 
 
 def _keep_no_cookies(client: httpx.Client | httpx.AsyncClient) -> None:
