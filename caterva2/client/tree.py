@@ -375,6 +375,38 @@ class Dataset(File, ArrayAttributes):
         query = FetchQuery(slice_=str(to_slice(slice_)) or None, field=field, filter=condition, sortby=sortby)
         return self._session.reader.rows(self._path, query)
 
+    def window(
+        self, slice_: object = None, *, points: int | None = None, field: str | None = None
+    ) -> tuple[npt.NDArray[Any], tuple[int, ...]]:
+        """Read a slice for looking at it: of a long axis only every k-th item.
+
+        Parameters
+        ----------
+        slice_
+            As for `fetch`.
+        points
+            Most items along each axis of the result; None for all.
+        field
+            One field of a structured array.
+
+        Returns
+        -------
+        ndarray, tuple of int
+            The items, and how many items of the dataset lie from one to the next along each axis.
+        """
+        bound = to_slice(slice_).bind(self.description.shape)
+        items: list[int | slice] = []
+        steps = []
+        for axis in bound.axes:
+            if axis.drop:
+                items.append(axis.start)
+                continue
+            steps.append(axis.step * (1 if points is None else max(1, -(-len(axis) // points))))
+            items.append(slice(axis.start, axis.stop, steps[-1]))
+        import numpy as np
+
+        return np.asarray(self._read(NDSlice(tuple(items)), field)), tuple(steps)
+
     def explain(self, slice_: object = None, *, field: str | None = None) -> dict[str, Any]:
         """Return what fetching a slice would be and cost; see `caterva2.explain`."""
         from caterva2.client import lazy
