@@ -69,10 +69,8 @@ class Latest(Generic[T]):
     def _run(self) -> None:
         while True:
             with self._changed:
-                if (
-                    not self._changed.wait_for(lambda: bool(self._waiting) or self._closed, IDLE_S)
-                    or self._closed
-                ):
+                self._changed.wait_for(lambda: bool(self._waiting) or self._closed, IDLE_S)
+                if self._closed or not self._waiting:
                     self._thread = None
                     return
                 self._wait_for_newer()
@@ -90,8 +88,8 @@ class Latest(Generic[T]):
     def _wait_for_newer(self) -> None:
         """Let a burst of jobs come to its end, but no longer than two pauses."""
         end = time.monotonic() + 2 * self._pause_s
-        seen = self._newest
-        while (left := min(self._pause_s, end - time.monotonic())) > 0:
-            if not self._changed.wait_for(lambda seen=seen: self._newest is not seen or self._closed, left):
-                return
+        while (left := min(self._pause_s, end - time.monotonic())) > 0 and not self._closed:
             seen = self._newest
+            self._changed.wait(left)
+            if self._newest is seen:
+                return

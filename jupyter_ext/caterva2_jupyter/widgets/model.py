@@ -236,9 +236,8 @@ class View:
         """Go elsewhere; what is out of bounds is moved to the border."""
         if len(position) != self.subject.ndim:
             return self
-        inside = (
-            min(max(int(at), 0), max(0, n - 1)) for at, n in zip(position, self.subject.shape, strict=True)
-        )
+        shape = self.subject.shape
+        inside = (min(max(int(at), 0), max(0, n - 1)) for at, n in zip(position, shape, strict=True))
         return dataclasses.replace(self, position=tuple(inside))
 
     def at(self, axis: int, index: int) -> Self:
@@ -314,7 +313,8 @@ class Plane:
         position = view.position[axis]
         if not start <= position < stop:
             return None
-        return min((position - start) // self.steps[at], max(0, self.data.shape[at] - 1))
+        last: int = max(0, self.data.shape[at] - 1)
+        return min((position - start) // self.steps[at], last)
 
 
 def _is_number(dtype: np.dtype[Any]) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import html
 import logging
 from collections import OrderedDict
@@ -246,14 +247,20 @@ class Viewer(w.VBox):  # type: ignore[misc]  # ipywidgets has no types
         follow(self._rows, lambda axis: self.view.with_axes(axis, self.view.columns))
         follow(self._columns, lambda axis: self.view.with_axes(self.view.rows, axis))
         for i, (slider, span) in enumerate(zip(self._sliders, self._spans, strict=True)):
-            follow(slider, lambda at, i=i: self.view.at(i, at))
-            follow(span, lambda ends, i=i: self.view.with_span(i, *ends))
+            follow(slider, functools.partial(self._slid, i))
+            follow(span, functools.partial(self._cropped, i))
         follow(self._colormaps, lambda name: dataclasses.replace(self.view, colormap=name))
         follow(self._ranges, self._range_by_hand)
         follow(self._low, lambda low: dataclasses.replace(self.view, limits=(low, self.view.limits[1])))
         follow(self._high, lambda high: dataclasses.replace(self.view, limits=(self.view.limits[0], high)))
         follow(self._cursor, lambda is_on: dataclasses.replace(self.view, cursor=is_on))
         self._refresh.on_click(lambda _: self.refresh())
+
+    def _slid(self, axis: int, at: int) -> View:
+        return self.view.at(axis, at)
+
+    def _cropped(self, axis: int, ends: tuple[int, int]) -> View:
+        return self.view.with_span(axis, *ends)
 
     def _range_by_hand(self, text: str) -> View:
         how = Range(text)
@@ -263,7 +270,8 @@ class Viewer(w.VBox):  # type: ignore[misc]  # ipywidgets has no types
             plane = self._planes.get(self.view.asked)
             values = None if plane is None else render.numbers(plane.data)
             if values is not None:
-                limits = tuple(self._limits(self.view, values))
+                low, high = self._limits(self.view, values)
+                limits = (low, high)
         return dataclasses.replace(self.view, range=how, limits=limits)
 
     def _changed_by_hand(self, change: Callable[[], View]) -> None:
