@@ -75,6 +75,19 @@ def public_envelope(envelope: Envelope) -> Envelope:
     return msgspec.structs.replace(envelope, event=event)
 
 
+def concerns(event: Event, path: str) -> bool:
+    """Tell whether an event is about a path or what is below it; lost events may always be."""
+    if isinstance(event, DatasetChanged):
+        where = f"{event.root}/{event.entry.path}"
+    elif isinstance(event, DatasetRemoved):
+        where = f"{event.root}/{event.path}"
+    elif isinstance(event, RootChanged):
+        return event.root == path.partition("/")[0]
+    else:
+        return event.root is None or event.root == path.partition("/")[0]
+    return where == path or where.startswith(path + "/")
+
+
 class EventBatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Events that a publisher hands to the broker.
 

@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from caterva2.cli.commands.base import add_path
-from caterva2.cli.commands.show import split_slice
+from caterva2.model.slicing import split_slice
 
 if TYPE_CHECKING:
     from caterva2.cli.commands.base import Context

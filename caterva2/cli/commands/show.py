@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from caterva2.cli.commands.base import add_path
 from caterva2.errors import NotADataset
+from caterva2.model.slicing import split_slice
 
 if TYPE_CHECKING:
     from caterva2.cli.commands.base import Context
@@ -42,11 +43,3 @@ def run(context: Context) -> None:
     except UnicodeDecodeError:
         shown = "Binary data"
     context.output.line(shown)
-
-
-def split_slice(argument: str) -> tuple[str, str]:
-    """Split ``path[slice]``; the slice is empty if there is none."""
-    path, bracket, rest = argument.rpartition("[")
-    if not bracket or not rest.endswith("]"):
-        return argument, ""
-    return path, rest[:-1]
