@@ -44,10 +44,13 @@ class MoveBody(msgspec.Struct, frozen=True, kw_only=True):
         Path of a file or directory.
     dst
         An existing directory, or a name without suffix: `src` goes below it. Else the new path.
+    exact
+        `dst` is the new path in any case, and nothing may be there.
     """
 
     src: str
     dst: str
+    exact: bool = False
 
 
 class UploadQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

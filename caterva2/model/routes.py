@@ -487,7 +487,7 @@ ROUTES: tuple[Route, ...] = (
         "Move a file or directory inside the areas.",
         body=q.MoveBody,
         answer=str,
-        raises=(*WRITE_ERRORS, errors.DatasetNotFound),
+        raises=(*WRITE_ERRORS, errors.AlreadyExists, errors.DatasetNotFound),
     ),
     _write(
         "copy",
@@ -495,7 +495,7 @@ ROUTES: tuple[Route, ...] = (
         "Copy a file or directory into an area, also from a published root.",
         body=q.MoveBody,
         answer=str,
-        raises=(*WRITE_ERRORS, errors.DatasetNotFound, errors.PublisherUnavailable),
+        raises=(*WRITE_ERRORS, errors.AlreadyExists, errors.DatasetNotFound, errors.PublisherUnavailable),
     ),
     _write(
         "mkdir",

@@ -10,7 +10,15 @@ import shutil
 from collections.abc import AsyncIterator, Iterable
 from pathlib import PurePosixPath
 
-from caterva2.errors import BadPath, BadRequest, Caterva2Error, DatasetChanged, NotADataset, QuotaExceeded
+from caterva2.errors import (
+    AlreadyExists,
+    BadPath,
+    BadRequest,
+    Caterva2Error,
+    DatasetChanged,
+    NotADataset,
+    QuotaExceeded,
+)
 from caterva2.model.paths import DatasetPath, split_path
 from caterva2.model.users import Principal
 from caterva2.roles.subscriber.areas import Area, Areas
@@ -256,13 +264,22 @@ class Files:
             await self.drop(incoming)
         return path
 
-    async def move(self, principal: Principal, src: DatasetPath, dst: DatasetPath) -> DatasetPath:
+    async def move(
+        self, principal: Principal, src: DatasetPath, dst: DatasetPath, *, exact: bool = False
+    ) -> DatasetPath:
         """Move a file or directory, and return its new path.
+
+        Parameters
+        ----------
+        exact
+            `dst` is the new path, whatever it looks like; nothing may be there.
 
         Raises
         ------
         DatasetNotFound
             There is no `src`.
+        AlreadyExists
+            There is something at an exact `dst`.
         BadPath
             `src` or `dst` lies in no area, or `dst` can not take it.
         """
@@ -271,7 +288,7 @@ class Files:
         if not src.parts:
             raise BadPath(f"{src} is an area and can not move", hint="copy it, and remove its contents")
         found = await self._workers.run(Lane.DISK, source.files.get, src.relative)
-        goal = await self._destination(goal_area, src, dst)
+        goal = await self._destination(goal_area, src, dst, exact=exact)
         try:
             if found.is_directory:
                 await self._move_directory(source, found, goal_area, goal)
@@ -313,13 +330,17 @@ class Files:
         shown = Claim.of("/".join(found.parts)).path
         await self._workers.run(Lane.DISK, source.files.remove, shown)
 
-    async def copy(self, principal: Principal, src: DatasetPath, dst: DatasetPath) -> DatasetPath:
+    async def copy(
+        self, principal: Principal, src: DatasetPath, dst: DatasetPath, *, exact: bool = False
+    ) -> DatasetPath:
         """Copy a file or directory, of an area or a published root; return its new path.
 
         Raises
         ------
         DatasetNotFound, RootNotFound
             There is no `src`.
+        AlreadyExists
+            There is something at an exact `dst`.
         BadPath
             `dst` lies in no area, or can not take it.
         PublisherUnavailable
@@ -327,7 +348,7 @@ class Files:
         """
         goal_area = await self.area(principal, dst.root)
         source = self._areas.find(principal, src.root)
-        goal = await self._destination(goal_area, src, dst)
+        goal = await self._destination(goal_area, src, dst, exact=exact)
         try:
             if source is None:
                 await self._copy_published(principal, src, goal_area, goal)
@@ -404,8 +425,15 @@ class Files:
             finally:
                 await self.drop(incoming)
 
-    async def _destination(self, area: Area, src: DatasetPath, dst: DatasetPath) -> DatasetPath:
+    async def _destination(
+        self, area: Area, src: DatasetPath, dst: DatasetPath, *, exact: bool
+    ) -> DatasetPath:
         found = await self._workers.run(Lane.DISK, area.files.find, dst.relative)
+        if exact:
+            if found is not None:
+                raise AlreadyExists(f"{dst} exists already")
+            check_target(dst.parts)
+            return dst
         into = found.is_directory if found is not None else not PurePosixPath(dst.name).suffix
         goal = DatasetPath(dst.root, (*dst.parts, src.name)) if into else dst
         check_target(goal.parts)

@@ -259,7 +259,7 @@ class MoveHandler(BaseHandler[Subscriber]):
         """Move a file or directory."""
         body = self.json_body(MoveBody)
         src, dst = DatasetPath.parse(body.src), DatasetPath.parse(body.dst)
-        self.send_json(str(await self.service.files.move(self.principal, src, dst)))
+        self.send_json(str(await self.service.files.move(self.principal, src, dst, exact=body.exact)))
 
 
 class CopyHandler(BaseHandler[Subscriber]):
@@ -269,7 +269,7 @@ class CopyHandler(BaseHandler[Subscriber]):
         """Copy a file or directory."""
         body = self.json_body(MoveBody)
         src, dst = DatasetPath.parse(body.src), DatasetPath.parse(body.dst)
-        self.send_json(str(await self.service.files.copy(self.principal, src, dst)))
+        self.send_json(str(await self.service.files.copy(self.principal, src, dst, exact=body.exact)))
 
 
 class MkdirHandler(BaseHandler[Subscriber]):
