@@ -15,7 +15,7 @@ from caterva2.client.session import BasicAuth, Session, UserAuth
 from caterva2.client.tree import Dataset, Directory, File, Root, open_path, to_slice
 from caterva2.client.urlbase import DEFAULT_URLBASE
 from caterva2.errors import BadRequest, NotADataset, ResponseTooLarge
-from caterva2.model.requests import FetchQuery
+from caterva2.model.requests import FetchQuery, WindowQuery
 from caterva2.model.trees import DEFAULT_LIMIT, TreePage, TreeQuery
 from caterva2.model.wire import plain
 
@@ -186,6 +186,41 @@ class Client:
                 raise
             return found[wanted.items]  # in pieces
         return as_result(data, wanted)
+
+    def window(
+        self,
+        path: PathLike,
+        slice_: object = None,
+        *,
+        points: int | None = None,
+        blocks: int | None = None,
+        field: str | None = None,
+        filter: str | None = None,
+        sortby: str | None = None,
+    ) -> tuple[npt.NDArray[Any], tuple[int, ...]]:
+        """Look at a slice: every k-th item of it, so that it can be shown whatever its size.
+
+        Parameters
+        ----------
+        slice_
+            As in `fetch`.
+        points
+            At most so many items along each axis; None for all.
+        blocks
+            At most so many blocks are read for that; None for some thousands.
+        field, filter, sortby
+            A column of a structured array; rows by a condition; the column to sort them by.
+
+        Returns
+        -------
+        ndarray, tuple of int
+            The items, little-endian, and how far apart they are along each axis.
+        """
+        query = WindowQuery(
+            slice_=str(to_slice(slice_)) or None, points=points, blocks=blocks, field=field,
+            filter=filter, sortby=sortby,
+        )  # fmt: skip
+        return self._session.reader.look(path, query)
 
     def get_slice(
         self, path: PathLike, key: object = None, as_blosc2: bool = True, field: str | None = None

@@ -111,6 +111,30 @@ class AsyncClient:
         client = await self._blocking()
         return await asyncio.to_thread(client.fetch, path, slice_, field=field)
 
+    async def window(
+        self,
+        path: PathLike,
+        slice_: object = None,
+        *,
+        points: int | None = None,
+        blocks: int | None = None,
+        field: str | None = None,
+        filter: str | None = None,
+        sortby: str | None = None,
+    ) -> tuple[npt.NDArray[Any], tuple[int, ...]]:
+        """Look at a slice, thinned out if `points` say so; see `Client.window`."""
+        client = await self._blocking()
+        return await asyncio.to_thread(
+            client.window,
+            path,
+            slice_,
+            points=points,
+            blocks=blocks,
+            field=field,
+            filter=filter,
+            sortby=sortby,
+        )
+
     async def get_slice(
         self, path: PathLike, key: object = None, as_blosc2: bool = True, field: str | None = None
     ) -> blosc2.NDArray | blosc2.SChunk | npt.NDArray[Any] | bytes:

@@ -176,6 +176,11 @@ def fetch(path: PathLike, slice_text: str = "", *, column: str | None = None) ->
     )
 
 
+def window(path: PathLike, query: q.WindowQuery) -> Call[bytes]:
+    """Look at a part of a dataset, as raw items."""
+    return call(_row("window"), path=path, query=query)
+
+
 def rows(path: PathLike, query: q.FetchQuery) -> Call[bytes]:
     """Read rows of a structured array by a condition, or sorted; the query may be long."""
     return call(_row("fetch"), path=path, body=query, method="POST", headers={"Accept": wire.BINARY})

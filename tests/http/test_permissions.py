@@ -80,6 +80,7 @@ TABLE: dict[str, tuple[Row, str]] = {
     "info": (READER, "/api/info/@public/x"),
     "tree": (READER, "/api/tree/@public/x"),
     "fetch": (READER, "/api/fetch/@public/x"),
+    "window": (READER, "/api/window/@public/x"),
     "download": (READER, "/api/download/@public/x"),
     "chunk": (READER, "/api/chunk/@public/x?nchunk=0"),
     "upload": (WRITER, "/api/upload/@shared/x"),

@@ -22,7 +22,7 @@ from caterva2.roles.subscriber.handlers.catalog import (
     RootsHandler,
     SubscribeHandler,
 )
-from caterva2.roles.subscriber.handlers.data import ChunkHandler, DownloadHandler, FetchHandler
+from caterva2.roles.subscriber.handlers.data import ChunkHandler, DownloadHandler, FetchHandler, WindowHandler
 from caterva2.roles.subscriber.handlers.exprs import (
     ConcatHandler,
     ExplainHandler,
@@ -87,6 +87,7 @@ HANDLERS = {
     "info": InfoHandler,
     "tree": TreeHandler,
     "fetch": FetchHandler,
+    "window": WindowHandler,
     "download": DownloadHandler,
     "chunk": ChunkHandler,
     "lazyexpr": LazyExprHandler,

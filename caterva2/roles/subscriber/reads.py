@@ -52,10 +52,12 @@ class Caller(NamedTuple):
 
 @dataclass(slots=True, kw_only=True)
 class Reply:
-    """An answer with data. Exactly one of `buffers`, `stream` and `read` is there.
+    """An answer with data. Exactly one of `buffers`, `stream`, `read` and `make` is there.
 
     Attributes
     ----------
+    make
+        Gives the buffers; not called for a client that has them already. It may set `headers`.
     read
         Gives any bytes ``[start, stop)`` of a body of `length` bytes.
     prepare
@@ -70,6 +72,7 @@ class Reply:
     freshness: Freshness
     media: str = wire.BINARY
     buffers: Sequence[Buffer] | None = None
+    make: Callable[[], Awaitable[Sequence[Buffer]]] | None = None
     stream: AsyncGenerator[Buffer, None] | None = None
     read: Callable[[int, int], AsyncIterator[Buffer]] | None = None
     prepare: Callable[[Sequence[tuple[int, int]]], Awaitable[None]] | None = None
@@ -114,24 +117,24 @@ class Reads:
         if query.filter is not None or query.sortby is not None:
             if query.indices is not None:
                 raise BadRequest("indices go together neither with filter nor with sortby")
-            return _labelled(await self._selected(file, query, caller), file.entry)
+            return labelled(await self._selected(file, query, caller), file.entry)
         if query.indices is not None:
-            return _labelled(await self._gathered(file, query, caller), file.entry)
-        return _labelled(await self._window(file, query, caller), file.entry)
+            return labelled(await self._gathered(file, query, caller), file.entry)
+        return labelled(await self._window(file, query, caller), file.entry)
 
     async def download(self, principal: Principal, path: DatasetPath, caller: Caller) -> Reply:
         """Answer ``/api/download``: a whole file as it was published."""
         plain = await self._library.open_plain(principal, path)
         if plain is not None and not caller.frames:
             frame, entry = plain
-            return _labelled(self._plain_local(path, frame, entry), entry)
+            return labelled(self._plain_local(path, frame, entry), entry)
         file = await self._library.open(principal, path)
-        return _labelled(await self._downloaded(file, caller), file.entry)
+        return labelled(await self._downloaded(file, caller), file.entry)
 
     async def chunk(self, principal: Principal, path: DatasetPath, nchunk: int) -> Reply:
         """Answer ``/api/chunk``: one stored chunk."""
         file = await self._library.open(principal, path)
-        return _labelled(await self._stored_chunk(file, nchunk), file.entry)
+        return labelled(await self._stored_chunk(file, nchunk), file.entry)
 
     async def renew(self, principal: Principal, path: DatasetPath) -> None:
         """Take up the new generation of a file that changed while it was read."""
@@ -283,7 +286,7 @@ class Reads:
         )  # fmt: skip
 
 
-def _labelled(reply: Reply, entry: Entry) -> Reply:
+def labelled(reply: Reply, entry: Entry) -> Reply:
     """Tell the generation: a client that reads in several requests must not mix two."""
     reply.headers[wire.GENERATION] = entry.etag
     return reply

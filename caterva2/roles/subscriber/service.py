@@ -29,6 +29,7 @@ from caterva2.roles.subscriber.traffic import Traffic
 from caterva2.roles.subscriber.tree import Tree
 from caterva2.roles.subscriber.uploads import Uploads
 from caterva2.roles.subscriber.verification import Verifier
+from caterva2.roles.subscriber.windows import Windows
 from caterva2.roles.watcher import Watcher
 from caterva2.runtime.clock import SystemClock
 from caterva2.runtime.hub import Hub
@@ -106,6 +107,7 @@ class Subscriber:
         tables = Tables(slices, self.evaluator, workers)
         gatherer = Gatherer(slices, workers)
         self.reads = Reads(self.library, self._reader, slices, gatherer, tables, workers)
+        self.windows = Windows(self.library, slices, tables, workers)
         self.verifier = Verifier()
         self.files = Files(areas, self.library, self.reads, self.verifier, workers)
         self.uploads = Uploads(self.files, areas, workers, SystemClock())

@@ -109,23 +109,10 @@ class SliceReader:
                 f"the window has {nbytes} bytes; at most {MAX_ANSWER} are sent at once",
                 hint="ask for it in parts",
             )
-        cuts = None
-        if not isinstance(file, LazyFile):
-            _check_chunks(file, selection.window)
-            limit = min(SMALL_BLOCKS, max(1, SMALL // max(1, array.block_nbytes)))
-            cuts = cut_window(array, selection.window, limit)
-        if cuts is not None:
-            frame = self._quick_frame(file, selection, cuts)
-            if frame is None:
-                decoded = await self._workers.run(Lane.DISK, _decode_cached, file, cuts)
-                if decoded is not None:
-                    self._keep(file, cuts, decoded)
-                    out = fill_small(_taker(cuts, decoded), array, selection.window.full_shape, cuts)
-                    frame = (
-                        None if out is None else whole_frame(out, selection, plain=file.skeleton.meta is None)
-                    )
-            if frame is not None:
-                return Answer(frame, None, sum(map(len, frame)))
+        small = await self._small(file, selection.window)
+        if small is not None:
+            frame = whole_frame(small, selection, plain=file.skeleton.meta is None)
+            return Answer(frame, None, sum(map(len, frame)))
         if nbytes <= ONE_PIECE and selection.window.size * array.dtype.itemsize <= 4 * ONE_PIECE:
             async with self._assembled(file, selection.window, copies=2) as out:
                 frame = await self._workers.run(
@@ -138,10 +125,27 @@ class SliceReader:
             logger.info("an answer is sent uncompressed, for it can not be put together: %s", exc.message)
             return self._uncompressed(file, selection)
 
-    def _quick_frame(
-        self, file: OpenedFile, selection: Selection, cuts: Sequence[BlockCut]
-    ) -> list[Buffer] | None:
-        """Make a small frame from what is in memory: sooner done than handed to a lane."""
+    async def _small(self, file: OpenedFile, window: Window) -> Array | None:
+        """Return the items of a window of a few blocks that are here; None for all others."""
+        if isinstance(file, LazyFile):
+            return None
+        array = file.skeleton.array
+        _check_chunks(file, window)
+        limit = min(SMALL_BLOCKS, max(1, SMALL // max(1, array.block_nbytes)))
+        cuts = cut_window(array, window, limit)
+        if cuts is None:
+            return None
+        out = self._quick(file, window, cuts)
+        if out is not None:
+            return out
+        decoded = await self._workers.run(Lane.DISK, _decode_cached, file, cuts)
+        if decoded is None:
+            return None
+        self._keep(file, cuts, decoded)
+        return fill_small(_taker(cuts, decoded), array, window.full_shape, cuts)
+
+    def _quick(self, file: OpenedFile, window: Window, cuts: Sequence[BlockCut]) -> Array | None:
+        """Take a small window from what is in memory: sooner done than handed to a lane."""
         array = file.skeleton.array
         quick = len(cuts) <= NOW_BLOCKS and len(cuts) * array.block_nbytes <= NOW_BYTES
 
@@ -154,12 +158,27 @@ class SliceReader:
                     self._decoded.keep(file, nchunk, block, items)
             return items
 
-        out = fill_small(read, array, selection.window.full_shape, cuts)
-        return None if out is None else whole_frame(out, selection, plain=file.skeleton.meta is None)
+        return fill_small(read, array, window.full_shape, cuts)
 
     def _keep(self, file: OpenedFile, cuts: Sequence[BlockCut], decoded: Sequence[Array]) -> None:
         for cut, items in zip(cuts, decoded, strict=True):
             self._decoded.keep(file, cut.nchunk, cut.block, items)
+
+    @contextlib.asynccontextmanager
+    async def items(self, file: OpenedFile, window: Window, *, copies: int = 2) -> AsyncIterator[Array]:
+        """Give the items of a window, of ``window.full_shape``, as soon as may be.
+
+        Parameters
+        ----------
+        copies
+            How many of them there may be inside the block.
+        """
+        small = await self._small(file, window)
+        if small is not None:
+            yield small
+            return
+        async with self._assembled(file, window, copies=copies) as out:
+            yield out
 
     async def array(self, file: OpenedFile, window: Window) -> Array:
         """Return the items of a window, of ``window.full_shape``; for windows that fit in memory."""
