@@ -621,9 +621,14 @@ ROUTES: tuple[Route, ...] = (
         raises=(errors.BadCredentials, errors.BadPassword, errors.TooManyRequests),
     ),
     _account(
-        "me", "/api/me", "Tell who asks, and with what rights.", methods=GET, auth=Auth.USER, answer=u.Me,
+        "me",
+        "/api/me",
+        "Tell who asks, and with what rights.",
+        methods=GET,
+        auth=Auth.USER,
+        answer=u.Me,
         proxied=True,
-    ),  # fmt: skip
+    ),
     _account(
         "adduser",
         "/api/adduser/",
