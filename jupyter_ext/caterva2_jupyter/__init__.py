@@ -1,8 +1,4 @@
-"""Caterva2 inside Jupyter: the importable package of the extension.
-
-This version brings the package and its place in the wheel. It has no server
-extension yet, so it registers none.
-"""
+"""Caterva2 inside Jupyter: the server extension, and what notebooks use."""
 
 from __future__ import annotations
 
@@ -11,6 +7,9 @@ from caterva2._version import __version__
 __all__ = ["__version__"]
 
 
-def _jupyter_server_extension_points() -> list[dict[str, str]]:
-    """List the server extensions of this package: none in this version."""
-    return []
+def _jupyter_server_extension_points() -> list[dict[str, object]]:
+    """List the server extensions of this package; called by Jupyter."""
+    # Kernels import this package too; they need nothing of the server.
+    from caterva2_jupyter.app import Caterva2App
+
+    return [{"module": "caterva2_jupyter", "app": Caterva2App}]
