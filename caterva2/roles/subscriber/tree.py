@@ -37,6 +37,8 @@ KEPT_NAMES = 400_000
 MOST_NAMES = 1_000_000
 FEW_NAMES = 2_000
 """So many names are filtered sooner than handed to a lane."""
+FEW_ROWS = 200
+"""So many rows are made sooner than handed to a lane: some 10 us each."""
 LONGEST_FILTER = 200
 
 
@@ -157,7 +159,8 @@ class Tree:
         found = cut(keys, query.after, query.limit, deep=query.recursive)
         files = [_joined(below, item) for item in found.items if not item.endswith("/")]
         entries = await self._workers.run(Lane.DISK, self._describe_area, area, files)
-        return self._page(path, found, entries, len(keys), writable=writable)
+        rows = await self._rows(path, found, entries, writable=writable)
+        return _page(path, found, rows, len(keys), writable=writable)
 
     def _describe_area(self, area: Area, paths: Sequence[str]) -> dict[str, Entry]:
         """Describe files as they are now; blocking."""
@@ -186,7 +189,8 @@ class Tree:
         found = cut(keys, query.after, query.limit, deep=query.recursive)
         files = [_joined(below, item) for item in found.items if not item.endswith("/")]
         entries = await root.files.get_many(files)
-        return self._page(path, found, entries, len(keys), root=root)
+        rows = await self._rows(path, found, entries)
+        return _page(path, found, rows, len(keys), root=root)
 
     async def _has_files(self, root: RemoteRoot, below: str) -> bool:
         return await self._workers.run(Lane.DISK, self._catalog.has_directory, root.name, below)
@@ -264,35 +268,48 @@ class Tree:
             writable=writable,
         )  # fmt: skip
 
-    def _page(
-        self,
-        path: DatasetPath,
-        found: Cut,
-        entries: dict[str, Entry],
-        total: int,
-        *,
-        root: RemoteRoot | None = None,
-        writable: bool = False,
-    ) -> TreePage:
-        rows = []
-        for item in found.items:
-            where = _joined(path.relative, item)
-            if item.endswith("/"):
-                name = where.removesuffix("/")
-                rows.append(
-                    TreeEntry(
-                        name=name.rpartition("/")[2],
-                        path=f"{path.root}/{name}",
-                        kind=TreeKind.DIRECTORY,
-                        writable=writable,
-                    )
+    async def _rows(
+        self, path: DatasetPath, found: Cut, entries: dict[str, Entry], *, writable: bool = False
+    ) -> list[TreeEntry]:
+        if len(found.items) <= FEW_ROWS:
+            return _rows(path, found.items, entries, writable=writable)
+        return await self._workers.run(Lane.CPU, lambda: _rows(path, found.items, entries, writable=writable))
+
+
+def _rows(
+    path: DatasetPath, items: Sequence[str], entries: dict[str, Entry], *, writable: bool
+) -> list[TreeEntry]:
+    rows = []
+    for item in items:
+        where = _joined(path.relative, item)
+        if item.endswith("/"):
+            below = where.removesuffix("/")
+            rows.append(
+                TreeEntry(
+                    name=below.rpartition("/")[2],
+                    path=f"{path.root}/{below}",
+                    kind=TreeKind.DIRECTORY,
+                    writable=writable,
                 )
-            elif where in entries:  # else it has gone meanwhile
-                rows.append(file_row(path.root, entries[where], writable=writable))
-        return TreePage(
-            path=str(path), entries=rows, next=found.next, total=total, state=_state(root),
-            age_s=_age_s(root), writable=writable,
-        )  # fmt: skip
+            )
+        elif where in entries:  # else it has gone meanwhile
+            rows.append(file_row(path.root, entries[where], writable=writable))
+    return rows
+
+
+def _page(
+    path: DatasetPath,
+    found: Cut,
+    rows: list[TreeEntry],
+    total: int,
+    *,
+    root: RemoteRoot | None = None,
+    writable: bool = False,
+) -> TreePage:
+    return TreePage(
+        path=str(path), entries=rows, next=found.next, total=total, state=_state(root), age_s=_age_s(root),
+        writable=writable,
+    )  # fmt: skip
 
 
 def _joined(below: str, item: str) -> str:
