@@ -179,9 +179,9 @@ export class Api {
     return this.post('remove/', path);
   }
 
-  /** Give a file or directory another path. */
+  /** Give a file or directory another path; nothing may be there. */
   move(src: string, dst: string): Promise<string> {
-    return this.post('move/', '', { src, dst });
+    return this.post('move/', '', { src, dst, exact: true });
   }
 
   /** Copy a file or directory into an area. */

@@ -1,11 +1,6 @@
 /** The list of plugins. */
-import type { JupyterFrontEndPlugin } from '@jupyterlab/application';
+import connections from './connectionsPlugin';
+import sidebar from './sidebarPlugin';
 
-const plugin: JupyterFrontEndPlugin<void> = {
-  id: '@caterva2/jupyterlab:plugin',
-  description: 'Caterva2 datasets in a sidebar.',
-  autoStart: true,
-  activate: () => undefined
-};
-
-export default [plugin];
+export * from './tokens';
+export default [connections, sidebar];
