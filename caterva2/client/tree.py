@@ -12,9 +12,9 @@ from caterva2.client import calls, transfers
 from caterva2.client.decode import as_result
 from caterva2.client.display import array_text, dataset_html, one_line
 from caterva2.client.session import Session, UserAuth
-from caterva2.errors import BadRequest, BadSlice, DatasetChanged, NotADataset, NotFound
+from caterva2.errors import BadRequest, BadSlice, DatasetChanged, NotADataset, NotFound, RouteNotFound
 from caterva2.model.paths import DatasetPath
-from caterva2.model.requests import FetchQuery
+from caterva2.model.requests import FetchQuery, WindowQuery
 from caterva2.model.slicing import NDSlice
 
 if TYPE_CHECKING:
@@ -378,7 +378,7 @@ class Dataset(File, ArrayAttributes):
     def window(
         self, slice_: object = None, *, points: int | None = None, field: str | None = None
     ) -> tuple[npt.NDArray[Any], tuple[int, ...]]:
-        """Read a slice for looking at it: of a long axis only every k-th item.
+        """Read a slice for looking at it: of what is large only every k-th item.
 
         Parameters
         ----------
@@ -394,18 +394,26 @@ class Dataset(File, ArrayAttributes):
         ndarray, tuple of int
             The items, and how many items of the dataset lie from one to the next along each axis.
         """
-        bound = to_slice(slice_).bind(self.description.shape)
-        items: list[int | slice] = []
-        steps = []
-        for axis in bound.axes:
-            if axis.drop:
-                items.append(axis.start)
-                continue
-            steps.append(axis.step * (1 if points is None else max(1, -(-len(axis) // points))))
-            items.append(slice(axis.start, axis.stop, steps[-1]))
         import numpy as np
 
-        return np.asarray(self._read(NDSlice(tuple(items)), field)), tuple(steps)
+        from caterva2.client.reading import as_slice
+
+        shape = self.description.shape
+        bound = to_slice(slice_).bind(shape)
+        query = WindowQuery(slice_=str(as_slice(bound, shape)) or None, points=points, field=field)
+        try:
+            return self._session.reader.look(self._path, query)
+        except NotFound as exc:
+            if type(exc) not in {NotFound, RouteNotFound}:
+                raise
+        # An older server; it knows steps, but not which ones are cheap.
+        steps = [
+            axis.step * (1 if points is None else max(1, -(-len(axis) // points))) for axis in bound.axes
+        ]
+        axes = zip(bound.axes, steps, strict=True)
+        thin = NDSlice(tuple(a.start if a.drop else slice(a.start, a.stop, step) for a, step in axes))
+        kept = tuple(step for axis, step in zip(bound.axes, steps, strict=True) if not axis.drop)
+        return np.asarray(self._read(thin, field)), kept
 
     def explain(self, slice_: object = None, *, field: str | None = None) -> dict[str, Any]:
         """Return what fetching a slice would be and cost; see `caterva2.explain`."""

@@ -32,7 +32,7 @@ logger = logging.getLogger(__name__)
 
 THUMBNAIL_WAIT_S = 0.4
 """A notebook that is saved gets a thumbnail if the first picture arrives within this time."""
-CACHE_BYTES = 64 << 20
+CACHE_BYTES = 16 << 20
 """Planes that were read are kept up to so many bytes."""
 LINKED = ("position", "axes", "spans", "colours")
 """What two viewers have in common when they are linked."""

@@ -1,0 +1,131 @@
+"""Datasets, files and directories at the end of a cell, and `show`."""
+
+from __future__ import annotations
+
+import html
+from typing import TYPE_CHECKING, Any
+
+from caterva2_jupyter.progress import has_widgets
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+    from caterva2.client.tree import Dataset, Directory
+    from caterva2_jupyter.widgets.viewer import Link, Viewer
+
+_TREE = "caterva2.client.tree"
+_KINDS = ("Dataset", "Directory", "Root")
+
+
+def show(what: object, **view: Any) -> Viewer:  # noqa: ANN401
+    """Look at a dataset: planes as pictures, lines, tables, with sliders for the other axes.
+
+    Only what is seen is read, and beside the kernel, which stays free.
+
+    Parameters
+    ----------
+    what
+        A `caterva2.Dataset`, its path at the subscriber of this notebook (``"foo/ds.b2nd"``),
+        or an array in memory.
+    **view
+        Properties of the viewer to begin with, such as ``mode="table"``, ``axes=(0, 2)``,
+        ``position=(3, 0, 0)``, ``colormap="gray"``, ``limits=(0, 1)``.
+
+    Returns
+    -------
+    Viewer
+        The widget; it is shown if it is the last value of a cell.
+
+    Raises
+    ------
+    NotADataset
+        There is no array at the path.
+    """
+    from caterva2_jupyter.widgets.sources import ArraySource, DatasetSource, Source
+    from caterva2_jupyter.widgets.viewer import Viewer
+
+    dataset = _dataset(what)
+    source: Source = DatasetSource(dataset) if dataset is not None else ArraySource(what)
+    viewer = Viewer(source)
+    for name, value in view.items():
+        if name not in {"mode", "axes", "position", "field", "colormap", "limits"}:
+            raise TypeError(f"a viewer has no property {name!r} to begin with")
+        setattr(viewer, name, value)
+    return viewer
+
+
+def link(one: Viewer, other: Viewer, *what: str) -> Link:
+    """Let two viewers follow one another.
+
+    Parameters
+    ----------
+    *what
+        Any of ``position`` (with the cursor), ``axes``, ``spans``, ``colours`` and ``mode``; all but
+        the last if nothing is said.
+
+    Returns
+    -------
+    Link
+        Its `unlink` ends it.
+    """
+    from caterva2_jupyter.widgets.viewer import LINKED, Link
+
+    unknown = set(what) - {*LINKED, "mode"}
+    if unknown:
+        raise ValueError(f"expected some of {', '.join(LINKED)}, mode; found {', '.join(sorted(unknown))}")
+    return Link(one, other, what or LINKED)
+
+
+def register(shell: InteractiveShell) -> None:
+    """Let a shell show our objects as widgets, where it can show widgets."""
+    formatter = _formatter(shell)
+    formatter.for_type_by_name(_TREE, "Dataset", dataset_bundle)
+    formatter.for_type_by_name(_TREE, "Directory", directory_bundle)
+
+
+def unregister(shell: InteractiveShell) -> None:
+    """Undo `register`."""
+    formatter = _formatter(shell)
+    for name in ("Dataset", "Directory"):
+        formatter.pop((_TREE, name), None)
+
+
+def dataset_bundle(dataset: Dataset) -> dict[str, Any] | None:
+    """Return how a dataset looks, as media types; None for how it looks without us."""
+    if not has_widgets() or dataset.reason is not None:
+        return None
+    viewer = show(dataset)
+    bundle = viewer._repr_mimebundle_()
+    bundle["text/plain"] = repr(dataset)
+    return bundle
+
+
+def directory_bundle(directory: Directory) -> dict[str, Any] | None:
+    """Return how a directory looks, as media types."""
+    if not has_widgets():
+        return None
+    return {
+        "text/plain": repr(directory),
+        "text/html": f"<b>{html.escape(str(directory))}</b> at {html.escape(directory.urlbase)}",
+    }
+
+
+def _formatter(shell: InteractiveShell) -> Any:  # noqa: ANN401
+    display = shell.display_formatter
+    assert display is not None
+    return display.mimebundle_formatter
+
+
+def _dataset(what: object) -> Dataset | None:
+    from caterva2.client.tree import Dataset
+    from caterva2.errors import NotADataset
+
+    if isinstance(what, str):
+        from caterva2_jupyter.kernel import connect
+
+        what = connect().get(what)
+    if isinstance(what, Dataset):
+        return what
+    if hasattr(what, "shape") and hasattr(what, "dtype"):
+        return None
+    raise NotADataset(f"expected a dataset, found {what!r}")
