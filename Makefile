@@ -25,7 +25,7 @@ BENCH_ARGS ?=
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
 
-demo: $(VENV)/.demo ## example roots, a broker, two publishers and a subscriber, until Ctrl+C
+demo: $(VENV)/.demo ## example roots, broker, publishers, subscriber and JupyterLab, until Ctrl+C
 	@$(BIN)/python examples/demo.py $(DEMO_ARGS)
 
 test: $(VENV)/.tests ## the whole test suite
@@ -61,7 +61,7 @@ clean: ## remove what make made
 # One stamp for each set of extras; a change of the dependencies installs again.
 $(VENV)/.demo: $(VENV)/pyvenv.cfg $(SOURCES)
 	@echo "installing what the demo needs into $(VENV)"
-	@$(PIP_INSTALL) -e '.[services,clients,examples]'
+	@$(PIP_INSTALL) -e '.[services,clients,jupyter,xarray,examples]'
 	@touch $@
 
 $(VENV)/.tests: $(VENV)/pyvenv.cfg $(SOURCES)

@@ -13,7 +13,7 @@ from tests.support.tutorial import PROGRAMS, REPOSITORY, Command, File, Session,
 PAGES = sorted((REPOSITORY / "docs" / "tutorials").glob("*.md"))
 
 # Pages that begin where another program already runs.
-PRELUDES = {"quick-start": "python examples/demo.py --directory _demo"}
+PRELUDES = {"quick-start": "python examples/demo.py --directory _demo --no-lab"}
 
 # Programs of the system that a page uses.
 NEEDS = {"independent-services": "nginx"}
