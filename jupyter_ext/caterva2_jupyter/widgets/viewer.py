@@ -73,7 +73,7 @@ class Viewer(w.VBox):  # type: ignore[misc]  # ipywidgets has no types
         self._latest: Latest[View] = Latest(self._work, name="caterva2-viewer")
         super().__init__()
         self._build(source.describe())
-        self.observe(self._view_changed, "view")
+        self.observe(self._show_view, "view")
         self.view = View.of(source.describe())
 
     # for people who type
@@ -278,7 +278,7 @@ class Viewer(w.VBox):  # type: ignore[misc]  # ipywidgets has no types
         if not self._setting:
             self.view = change()
 
-    def _view_changed(self, change: dict[str, Any]) -> None:
+    def _show_view(self, change: dict[str, Any]) -> None:
         view: View = change["new"]
         with self._quiet():
             self._show_controls(view)
