@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from caterva2.compute.expressions import parse
 from caterva2.compute.frames import ArrayMeta
@@ -13,6 +15,9 @@ from caterva2.compute.lowering import Plan, lower
 from caterva2.compute.nodes import Apply, Cast, Constant, Field, Leaf, Name, Node, Part, Reduce, names
 from caterva2.errors import BadExpression, BadRequest
 from caterva2.model.slicing import Window
+
+Rows: TypeAlias = npt.NDArray[np.int64]
+"""Numbers of rows."""
 
 TABLE = "table"
 """The one operand of a condition: the structured array itself."""
@@ -86,6 +91,64 @@ def collected(parts: Sequence[Array], array: ArrayMeta, sortby: str | None) -> A
     """Put rows together, sorted by a column if one is given; equal ones stay in their order."""
     rows = np.concatenate(parts) if parts else np.empty(0, array.dtype)
     return rows if sortby is None else rows[np.argsort(rows[sortby], kind="stable")]
+
+
+class Ordering:
+    """The numbers of rows, selected and sorted, gathered piece by piece; equal ones stay in their order.
+
+    Parameters
+    ----------
+    sortby
+        The column to sort by, with a ``-`` before it from large to small; None: no sorting.
+
+    Raises
+    ------
+    BadRequest
+        As `check_column`.
+    """
+
+    def __init__(self, array: ArrayMeta, sortby: str | None) -> None:
+        self._column: str | None = None
+        self._descending = False
+        if sortby is not None:
+            self._column, self._descending = sort_column(array, sortby)
+        self._keys: list[Array] = []
+        self._rows: list[Rows] = []
+        self.nbytes = 0
+
+    def add(self, start: int, stop: int, mask: Array | None, items: Array | None) -> None:
+        """Take the rows ``[start, stop)``: those that `mask` selects; sorted ones need `items`."""
+        rows = np.arange(start, stop) if mask is None else start + np.flatnonzero(mask)
+        self._rows.append(rows)
+        self.nbytes += rows.nbytes
+        if self._column is not None and items is not None:
+            key = items[self._column]
+            self._keys.append(np.ascontiguousarray(key if mask is None else key[rows - start]))
+            self.nbytes += self._keys[-1].nbytes
+
+    def rows(self) -> Rows:
+        """Return the numbers, in order."""
+        rows = np.concatenate(self._rows) if self._rows else np.empty(0, np.int64)
+        if not self._keys:
+            return rows
+        keys = np.concatenate(self._keys)
+        if self._descending:
+            return rows[len(keys) - 1 - np.argsort(keys[::-1], kind="stable")[::-1]]
+        return rows[np.argsort(keys, kind="stable")]
+
+
+def sort_column(array: ArrayMeta, sortby: str) -> tuple[str, bool]:
+    """Return the column to sort by, and whether from large to small: a ``-`` before its name says so.
+
+    Raises
+    ------
+    BadRequest
+        As `check_column`.
+    """
+    descending = sortby.startswith("-") and sortby not in (array.dtype.names or ())
+    column = sortby[1:] if descending else sortby
+    check_column(array, column)
+    return column, descending
 
 
 def check_column(array: ArrayMeta, name: str) -> None:

@@ -50,8 +50,12 @@ class WindowQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     Attributes
     ----------
-    slice_, field, filter, sortby
+    slice_
+        As in ``/api/fetch``; of the rows that `filter` selects, in the order of `sortby`.
+    field, filter
         As in ``/api/fetch``.
+    sortby
+        As in ``/api/fetch``; with a ``-`` before the name from large to small.
     points
         At most so many items along each axis: every k-th, from the first on. All of them without this.
     blocks
@@ -231,6 +235,8 @@ class OperandCost(msgspec.Struct, frozen=True, kw_only=True):
 
 class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     """Answer of ``/api/explain``: what an answer would be and cost; nothing is fetched for it.
+
+    Of rows by a condition, or sorted, it tells the most that they can be: for these all rows are read.
 
     Attributes
     ----------

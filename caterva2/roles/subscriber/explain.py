@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from caterva2.compute.answers import result_dtype
 from caterva2.compute.joining import Join
 from caterva2.compute.lowering import Plan, source_window
 from caterva2.compute.planning import chunk_count, touched_chunks
+from caterva2.compute.tables import check_table, plan_condition, sort_column
 from caterva2.compute.windows import inner_window
 from caterva2.errors import BadRequest, NotADataset
 from caterva2.model.datasets import LazyInfo
@@ -20,6 +21,9 @@ from caterva2.roles.subscriber.evaluation import Evaluation, Evaluator
 from caterva2.roles.subscriber.library import Library
 from caterva2.roles.subscriber.opened import LazyFile, OpenedFile, RemoteFile, StoredFile
 from caterva2.runtime.workers import Lane, Workers
+
+if TYPE_CHECKING:
+    from caterva2.compute.frames import ArrayMeta
 
 MAX_WINDOWS = 256
 MAX_CHUNKS = 1 << 18
@@ -42,20 +46,25 @@ class Explainer:
         self._workers = workers
 
     async def fetch(self, principal: Principal, path: DatasetPath, query: FetchQuery) -> Explanation:
-        """Tell what ``/api/fetch`` with this query would be and cost.
+        """Tell what ``/api/fetch`` with this query would be and cost; of rows by a condition, at the most.
 
         Raises
         ------
         BadSlice, BadRequest
             The query could not be answered.
         """
-        if query.indices is not None or query.filter is not None or query.sortby is not None:
-            raise BadRequest("only slices and fields can be explained")
+        if query.indices is not None:
+            raise BadRequest("only slices, fields and rows can be explained")
         file = await self._library.open(principal, path)
         array = file.skeleton.array
         if file.skeleton.meta is None and query.field is not None:
             raise NotADataset(f"{path} has no fields")
-        window = NDSlice.parse(query.slice_).bind(array.shape)
+        asked = NDSlice.parse(query.slice_)
+        if query.filter is None and query.sortby is None:
+            window = asked.bind(array.shape)
+        else:  # to select rows or to sort them, all of them are read
+            _check_rows(array, query)
+            window = NDSlice().bind(array.shape)
         dtype = result_dtype(array, query.field)
         demands: dict[int, _Demand] = {}
         self._demand(file, window, demands)
@@ -125,6 +134,14 @@ class Explainer:
                 self._demand_stage(evaluation, source.origin, undropped, demands)
             else:
                 self._demand(evaluation.operands[source.origin], needed, demands)
+
+
+def _check_rows(array: ArrayMeta, query: FetchQuery) -> None:
+    check_table(array, "filter" if query.filter is not None else "sortby")
+    if query.filter is not None:
+        plan_condition(query.filter, array)
+    if query.sortby is not None:
+        sort_column(array, query.sortby)
 
 
 def _cost(demand: _Demand) -> OperandCost:

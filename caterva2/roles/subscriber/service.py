@@ -104,10 +104,10 @@ class Subscriber:
             network=self.network, areas=areas, access=self.access, catalog=catalog, cache=cache,
             workers=workers, evaluator=self.evaluator,
         )  # fmt: skip
-        tables = Tables(slices, self.evaluator, workers)
+        self.tables = Tables(slices, self.evaluator, workers)
         gatherer = Gatherer(slices, workers)
-        self.reads = Reads(self.library, self._reader, slices, gatherer, tables, workers)
-        self.windows = Windows(self.library, slices, tables, workers)
+        self.reads = Reads(self.library, self._reader, slices, gatherer, self.tables, workers)
+        self.windows = Windows(self.library, slices, self.tables, workers)
         self.verifier = Verifier()
         self.files = Files(areas, self.library, self.reads, self.verifier, workers)
         self.uploads = Uploads(self.files, areas, workers, SystemClock())
@@ -157,6 +157,7 @@ class Subscriber:
         await self.evaluator.stop()
         await self._processes.stop()
         await self.tree.stop()
+        await self.tables.stop()
         await self.library.stop()
         await self.uploads.stop()
         await self.verifier.stop()

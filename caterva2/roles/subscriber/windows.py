@@ -88,10 +88,11 @@ class Windows:
             if window is not None:
                 async with self._slices.items(file, window) as items:
                     return await self._written(reply, items, window, form)
-            rows = await self._tables.rows(file, query.filter, query.sortby)
+            rows = await self._tables.order(file, query.filter, query.sortby)
+            reply.headers[wire.ROWS] = str(len(rows))
             part = _fitted(asked.bind(rows.shape), array, dtype, query, limits)
-            items = await self._workers.run(Lane.CPU, window_of, rows, part)
-            return await self._written(reply, items, part, form)
+            chosen = await self._workers.run(Lane.CPU, window_of, rows, part)
+            return await self._written(reply, await self._tables.taken(file, chosen), part, form)
 
         reply.make = make
         return labelled(reply, file.entry)
