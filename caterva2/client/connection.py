@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import http.cookiejar
+import os
 import ssl
 import time
 import weakref
@@ -334,6 +335,10 @@ def _reason(exc: Exception) -> str:
         if verify:
             return f"its certificate is not trusted: {verify}"
         if isinstance(cause, OSError) and cause.strerror:
-            return cause.strerror
-        cause = cause.__cause__ or cause.__context__
+            # asyncio puts words of its own, with the address, in place of the system's.
+            own = cause.strerror.startswith("Connect call failed") and cause.errno
+            return os.strerror(own) if own else cause.strerror
+        # One failure for each address of a name.
+        inner = cause.exceptions[0] if isinstance(cause, BaseExceptionGroup) else None
+        cause = inner or cause.__cause__ or cause.__context__
     return str(exc) or type(exc).__name__

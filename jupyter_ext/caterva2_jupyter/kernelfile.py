@@ -56,8 +56,15 @@ class KernelFile:
         self._written: bytes | None = None
 
     def poke(self) -> None:
-        """Have it written anew: something has changed."""
+        """Write what has changed, and have tokens looked at soon."""
+        self._try_to_write()
         self._poked.set()
+
+    def _try_to_write(self) -> None:
+        try:
+            self.write()
+        except OSError as exc:
+            logger.warning("kernels are not told of the subscribers: %s", exc.strerror)
 
     def start(self) -> None:
         """Keep it current in the background; a second call does nothing."""
@@ -80,20 +87,16 @@ class KernelFile:
     async def _run(self) -> None:
         while True:
             self._poked.clear()
-            try:
-                await self.renew()
-            except OSError as exc:
-                logger.warning("kernels are not told of the subscribers: %s", exc.strerror)
+            await self.renew()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_S):
                     await self._poked.wait()
 
     async def renew(self) -> None:
         """Make the tokens that are due, and write the file if it would be another."""
-        self.write()  # the choice and the addresses do not wait for an answer
         for name, upstream in self._subscribers.upstreams.items():
             await self._renew(name, upstream)
-        self.write()
+        self._try_to_write()
 
     async def _renew(self, name: str, upstream: Upstream) -> None:
         await upstream.load_token()
