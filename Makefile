@@ -17,6 +17,8 @@ SOURCES := pyproject.toml constraints.txt
 # Two at a time suits the smallest machine we test on; `make test WORKERS=0` runs in one process.
 WORKERS ?= 2
 PYTEST_ARGS ?=
+# The plugin that brings a Jupyter server does not live beside those of the other tests.
+JUPYTER_TESTS := -p pytest_jupyter.jupyter_server tests/jupyter_ext/server
 DEMO_ARGS ?=
 BENCH_ARGS ?=
 
@@ -30,6 +32,7 @@ demo: $(VENV)/.demo ## example roots, broker, publishers, subscriber and Jupyter
 
 test: $(VENV)/.tests ## the whole test suite
 	$(BIN)/python -m pytest -n $(WORKERS) $(PYTEST_ARGS)
+	$(if $(PYTEST_ARGS),,$(BIN)/python -m pytest -n $(WORKERS) $(JUPYTER_TESTS))
 
 lint: $(VENV)/.dev ## ruff: lint and format
 	$(BIN)/ruff check
