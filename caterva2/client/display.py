@@ -137,7 +137,7 @@ def json_values(data: Any) -> dict[str, Any]:  # noqa: ANN401  (array, scalar or
 def event_text(envelope: Envelope) -> str:
     """Return an event in a line for people."""
     from caterva2.model.datasets import ArrayInfo, BrokenInfo
-    from caterva2.model.events import DatasetChanged, DatasetRemoved, RootChanged
+    from caterva2.model.events import DatasetChanged, DatasetRemoved, DirectoryChanged, RootChanged
 
     event = envelope.event
     at = datetime.datetime.fromtimestamp(envelope.at).astimezone()
@@ -150,6 +150,8 @@ def event_text(envelope: Envelope) -> str:
             what += f"  broken: {info.reason}"
     elif isinstance(event, DatasetRemoved):
         what = f"removed  {event.root}/{event.path}"
+    elif isinstance(event, DirectoryChanged):
+        what = f"{'made' if event.exists else 'removed'}  {event.root}/{event.path}/"
     elif isinstance(event, RootChanged):
         what = f"{event.status}  {event.root}  at {event.http}"
     else:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from caterva2.model.events import RootChanged
+from caterva2.model.events import DatasetChanged, RootChanged
 from caterva2.model.roots import RootStatus
 from tests.http.test_subscriber_tree import by_name, tree
 from tests.support.accounts import lab
@@ -118,3 +118,41 @@ async def test_a_root_that_one_may_not_see_is_not_there(tmp_path: Path) -> None:
     async with Cluster(tmp_path, access={"foo": "users"}) as cluster:
         assert list(by_name(await tree(cluster, ""))) == ["@public"]
         assert (await cluster.get("/api/tree/foo")).status_code == 404
+
+
+async def test_directories_of_areas_are_told_of_as_such(tmp_path: Path) -> None:
+    async with lab(tmp_path) as service:
+        await service.add("a@example.com")
+        user = await service.log_in("a@example.com")
+        with service.service.subscriber.hub.subscribe() as told:
+            for call, body in (
+                ("mkdir/@personal/new", None),
+                ("move/", {"src": "@personal/new", "dst": "@personal/old/"}),
+                ("remove/@shared/none", None),
+                ("remove/@personal/old", None),
+            ):
+                await service.http.post(f"/api/{call}", json=body, headers=user)
+            events = [(await anext(told)).event for _ in range(4)]
+
+        key = events[0].root
+        assert key.startswith("@personal:")
+        assert [(e.root, e.path, e.exists) for e in events] == [
+            (key, "new", True),
+            (key, "new", False),
+            (key, "old/new", True),
+            (key, "old", False),
+        ]
+
+
+async def test_events_and_pages_tell_the_same_of_a_file(cluster: Cluster) -> None:
+    await cluster.subscribe("foo")
+    with cluster.subscriber.service.subscriber.hub.subscribe() as told:
+        cluster.add_array("foo/d/x.b2nd", np.zeros((2, 3), "f4"))
+        async for envelope in told:
+            if isinstance(envelope.event, DatasetChanged):
+                break
+
+    entry = envelope.event.entry
+    (row,) = (await tree(cluster, "foo/d"))["entries"]
+    assert (row["path"], row["etag"], row["size"]) == (f"foo/{entry.path}", entry.etag, entry.size)
+    assert (tuple(row["shape"]), row["dtype"], row["kind"]) == (entry.info.shape, entry.info.dtype, "array")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from caterva2.errors import BadPath, NotAuthenticated
+from caterva2.model.events import DirectoryChanged
 from caterva2.model.users import Principal
 from caterva2.roles.localroot import LocalRoot
 from caterva2.roles.subscriber.access import Access
@@ -202,6 +203,10 @@ class Areas:
         await self.start(area)
         with contextlib.suppress(BadPath):
             await area.root.refresh(paths)
+
+    def directory_changed(self, area: Area, path: str, *, exists: bool) -> None:
+        """Tell that a directory was made or removed."""
+        self._hub.publish(DirectoryChanged(root=area.key, path=path, exists=exists))
 
     async def stop(self) -> None:
         """Close what is open; safe to call twice."""

@@ -229,10 +229,13 @@ class Files:
             There is nothing.
         """
         area = await self.area(principal, path.root)
+        found = await self._workers.run(Lane.DISK, area.files.find, path.relative) if path.parts else None
         try:
             await self._workers.run(Lane.DISK, area.files.remove, path.relative)
         finally:
             await self._told(area, [path.relative] if path.parts else [])
+        if found is not None and found.is_directory:
+            self._areas.directory_changed(area, path.relative, exists=False)
         return path
 
     async def make_directory(self, principal: Principal, path: DatasetPath) -> DatasetPath:
@@ -241,6 +244,7 @@ class Files:
         if not path.parts:
             raise BadPath(f"{path} is an area")
         await self._workers.run(Lane.DISK, area.files.make_directory, path.relative)
+        self._areas.directory_changed(area, path.relative, exists=True)
         return path
 
     async def add_notebook(self, principal: Principal, path: DatasetPath) -> DatasetPath:
@@ -297,6 +301,9 @@ class Files:
         finally:
             await self._told(source, [src.relative])
             await self._told(goal_area, [goal.relative])
+        if found.is_directory:
+            self._areas.directory_changed(source, src.relative, exists=False)
+            self._areas.directory_changed(goal_area, goal.relative, exists=True)
         return goal
 
     async def _move_directory(self, source: Area, found: Found, goal_area: Area, goal: DatasetPath) -> None:
