@@ -175,6 +175,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/window/{path}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Look at a part of a dataset: raw items or cells of a table, thinned out if asked for. */
+        get: operations["window"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/download/{path}": {
         parameters: {
             query?: never;
@@ -701,7 +718,7 @@ export interface components {
             epoch: string;
             seq: number;
             at: number;
-            event: components["schemas"]["DatasetChanged"] | components["schemas"]["DatasetRemoved"] | components["schemas"]["RootChanged"] | components["schemas"]["Resync"];
+            event: components["schemas"]["DatasetChanged"] | components["schemas"]["DatasetRemoved"] | components["schemas"]["DirectoryChanged"] | components["schemas"]["RootChanged"] | components["schemas"]["Resync"];
         };
         /**
          * DatasetChanged
@@ -907,6 +924,24 @@ export interface components {
             path: string;
         };
         /**
+         * DirectoryChanged
+         * @description A directory of an area was made or removed as such; what is in it is told for each file.
+         *
+         *         Published roots have no directories of their own: they come and go with the files in them.
+         *
+         *         Attributes
+         *         ----------
+         *         exists
+         *             Whether it is there now.
+         */
+        DirectoryChanged: {
+            /** @enum {unknown} */
+            type: "directory-changed";
+            root: string;
+            path: string;
+            exists: boolean;
+        };
+        /**
          * RootChanged
          * @description A root is new, is served from another address, or changed its status.
          */
@@ -1026,6 +1061,47 @@ export interface components {
             sortby: string | null;
         };
         /**
+         * WindowQuery
+         * @description Query of ``/api/window``: which part of a dataset, how many of its items, and in which form.
+         *
+         *         Attributes
+         *         ----------
+         *         slice_
+         *             As in ``/api/fetch``; of the rows that `filter` selects, in the order of `sortby`.
+         *         field, filter
+         *             As in ``/api/fetch``.
+         *         sortby
+         *             As in ``/api/fetch``; with a ``-`` before the name from large to small.
+         *         points
+         *             At most so many items along each axis: every k-th, from the first on. All of them without this.
+         *         blocks
+         *             At most so many blocks are read for that (1 to 65536); without `points` it means nothing.
+         *         encoding
+         *             ``raw``: bytes of the items in C order, little-endian; ``json``: a `WindowCells`.
+         */
+        WindowQuery: {
+            /** @default null */
+            slice_: string | null;
+            /** @default null */
+            field: string | null;
+            /** @default null */
+            filter: string | null;
+            /** @default null */
+            sortby: string | null;
+            /** @default null */
+            points: number | null;
+            /** @default null */
+            blocks: number | null;
+            /** @default raw */
+            encoding: components["schemas"]["Encoding"];
+        };
+        /**
+         * Encoding
+         * @description How ``/api/window`` sends items.
+         * @enum {unknown}
+         */
+        Encoding: "json" | "raw";
+        /**
          * ChunkQuery
          * @description Query of ``/api/chunk``: flat index of a chunk.
          */
@@ -1086,10 +1162,14 @@ export interface components {
          *             Path of a file or directory.
          *         dst
          *             An existing directory, or a name without suffix: `src` goes below it. Else the new path.
+         *         exact
+         *             `dst` is the new path in any case, and nothing may be there.
          */
         MoveBody: {
             src: string;
             dst: string;
+            /** @default false */
+            exact: boolean;
         };
         /**
          * LazyExprBody
@@ -1328,6 +1408,32 @@ export interface components {
          */
         TreeState: "fresh" | "offline" | "stale";
         /**
+         * WindowCells
+         * @description A window as JSON, for a table.
+         *
+         *         Attributes
+         *         ----------
+         *         dtype
+         *             ``<f4`` and the like; of structured items a list of name, type and perhaps shape.
+         *         shape
+         *             Of `data`, without what is inside of an item.
+         *         step
+         *             How far apart the items are along each axis, in items of the dataset.
+         *         names
+         *             Fields of structured items.
+         *         data
+         *             Nested lists. Integers beyond 2**53, NaN, infinities, complex numbers, bytes and dates are
+         *             texts; a structured item is the list of its fields.
+         */
+        WindowCells: {
+            dtype: unknown;
+            shape: number[];
+            step: number[];
+            /** @default null */
+            names: string[] | null;
+            data: unknown;
+        };
+        /**
          * UploadState
          * @description An upload that can be resumed.
          *
@@ -1352,6 +1458,8 @@ export interface components {
         /**
          * Explanation
          * @description Answer of ``/api/explain``: what an answer would be and cost; nothing is fetched for it.
+         *
+         *         Of rows by a condition, or sorted, it tells the most that they can be: for these all rows are read.
          *
          *         Attributes
          *         ----------
@@ -2371,6 +2479,132 @@ export interface operations {
             };
         };
     };
+    window: {
+        parameters: {
+            query?: {
+                slice_?: string | null;
+                field?: string | null;
+                filter?: string | null;
+                sortby?: string | null;
+                points?: number | null;
+                blocks?: number | null;
+                encoding?: components["schemas"]["Encoding"];
+            };
+            header?: never;
+            path: {
+                path: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Look at a part of a dataset: raw items or cells of a table, thinned out if asked for. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": components["schemas"]["WindowCells"];
+                    "application/json": components["schemas"]["WindowCells"];
+                };
+            };
+            /** @description The byte ranges that were asked for. */
+            206: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The client has this content already. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description An expression outside the allowed grammar. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Nobody is logged in, and this needs somebody. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No such file, dataset or directory. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The dataset is no longer the generation that was asked for. */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The answer would exceed a limit of the server. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A missing, unknown or mistyped value in the request. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A defect of the server. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Data from the publisher disagree with their own description. */
+            502: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Too much queued work; `fields["retry_after_s"]` says when to come back. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
     download: {
         parameters: {
             query?: never;
@@ -3172,6 +3406,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description Something is already there. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description A missing, unknown or mistyped value in the request. */
             422: {
                 headers: {
@@ -3241,6 +3484,15 @@ export interface operations {
             };
             /** @description No such file, dataset or directory. */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Something is already there. */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };

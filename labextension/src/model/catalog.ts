@@ -565,6 +565,9 @@ export class Catalog implements IDisposable {
       case 'dataset-removed':
         this.applyRemoval(`${event.root}/${event.path}`);
         break;
+      case 'directory-changed':
+        this.applyDirectory(`${event.root}/${event.path}`, event.exists);
+        break;
       case 'root-changed':
         this.applyRoot(event.root, event.status === 'online');
         break;
@@ -610,6 +613,15 @@ export class Catalog implements IDisposable {
       this.select(null);
     }
     this.emit();
+  }
+
+  private applyDirectory(path: string, exists: boolean): void {
+    if (exists) {
+      this.soilAbove(path);
+      this.emit();
+    } else {
+      this.applyRemoval(path);
+    }
   }
 
   private applyRoot(root: string, isOnline: boolean): void {
