@@ -95,6 +95,7 @@ export function ArrayView(props: ArrayViewProps) {
     state,
     moved,
     label: `${props.name}, ${t(VIEW_LABELS[view])}`,
+    about: `${drawn.label} · ${formatShape(shape)}`,
     onState: patch,
     onStep: first === undefined ? undefined : onStep,
     onStatus: report,
@@ -131,12 +132,8 @@ export function ArrayView(props: ArrayViewProps) {
           <ColorControls source={source} selection={selection} field={field} view={view} shape={shape} part={part} state={state} onState={patch} t={t} />
         ) : null}
         <span className="jp-Caterva2-View-spring" />
-        <span className="jp-Caterva2-View-kind" title={description.expression}>
-          {drawn.kind === 'record' ? '' : `${drawn.label} · `}
-          {formatShape(shape)}
-        </span>
         {view === 'table' ? null : (
-          <>
+          <span className="jp-Caterva2-View-group">
             <IconButton icon="whole" label={t('Show everything')} disabled={state.zoom === undefined} onClick={() => patch({ zoom: undefined })} />
             <IconButton
               icon="summary"
@@ -144,7 +141,7 @@ export function ArrayView(props: ArrayViewProps) {
               pressed={state.summary === true}
               onClick={() => patch({ summary: state.summary === true ? undefined : true })}
             />
-          </>
+          </span>
         )}
       </div>
       <AxesBar

@@ -79,7 +79,7 @@ export function ColorControls(props: {
       )}
       <Toggle label={t('log')} checked={state.scale === 'log'} onChange={checked => onState({ scale: checked ? 'log' : undefined })} />
       {view === 'line' ? null : (
-        <Toggle label={t('square items')} checked={aspect === 'equal'} onChange={checked => onState({ aspect: checked ? 'equal' : 'fill' })} />
+        <Toggle label="1:1" title={t('Items are squares')} checked={aspect === 'equal'} onChange={checked => onState({ aspect: checked ? 'equal' : 'fill' })} />
       )}
     </>
   );

@@ -27,15 +27,20 @@ export function DataTable(props: PlotProps & { readonly dtype: DType }) {
   const ordered = canOrder(shape, dtype);
   const order: RowOrder = {
     filter: ordered ? state.filter : undefined,
-    sortby: ordered && dtype.fields.some(one => one.name === state.sortby) ? state.sortby : undefined,
-    descending: ordered && state.descending === true
+    sortby: ordered && dtype.fields.some(one => state.sortby === one.name || state.sortby === `-${one.name}`) ? state.sortby : undefined
   };
   const version = useStore(source.cells);
   const orderKey = JSON.stringify([order, selection, field]);
   const chosen = useChosen(orderKey, order.filter !== undefined);
   const total = chosen.total ?? table.rows;
 
-  const columns = useMemo(() => columnsOf(table, dtype, field), [table.columns, table.fields, dtype, field]);
+  const [longest, setLongest] = useState<readonly number[] | undefined>(undefined);
+  const columns = useMemo(
+    () => columnsOf(table, dtype, field, longest),
+    // eslint-disable-next-line react-hooks/exhaustive-deps
+    [table.columns, table.fields, dtype, field, longest]
+  );
+  useEffect(() => setLongest(undefined), [source, table.columns, table.fields, field]);
   const across = useMemo(() => new Track(table.columns, columns.widths), [table.columns, columns]);
   const down = useMemo(() => new Track(total, ROW_HEIGHT), [total]);
   const scroller = useRef<HTMLDivElement>(null);
@@ -58,7 +63,7 @@ export function DataTable(props: PlotProps & { readonly dtype: DType }) {
           { start: seenRows.first, stop: seenRows.end },
           { start: seenColumns.first, stop: seenColumns.end }
         ); // prettier-ignore
-  const wish = requests.map(one => one.slice).join(' ') + orderKey;
+  const wish = `${requests.length} ${requests.map(one => one.slice).join(' ')} ${orderKey}`;
   useEffect(() => {
     source.cells.want(requests);
     // eslint-disable-next-line react-hooks/exhaustive-deps
@@ -75,9 +80,25 @@ export function DataTable(props: PlotProps & { readonly dtype: DType }) {
 
   const cellAt = (row: number, column: number) => {
     const block = here.find(({ request }) => holds(request, row, column));
-    return block === undefined ? undefined : cellOf(block, table, selection, order.descending, row, column);
+    return block === undefined ? undefined : cellOf(block, table, selection, row, column);
   };
   const textAt = (row: number, column: number) => cellText(cellAt(row, column), columns.dtypeOf(column));
+
+  // Columns are as wide as the longest cell that was seen; they only grow.
+  useEffect(() => {
+    if (!ready || requests.length === 0) {
+      return;
+    }
+    const grown = [...(longest ?? [])];
+    for (const column of span(seenColumns)) {
+      const place = table.fields ? column : 0;
+      const needs = Math.max(0, ...span(seenRows).map(row => textAt(row, column).length));
+      grown[place] = Math.max(grown[place] ?? 0, needs);
+    }
+    if (longest === undefined || grown.some((needs, place) => needs > (longest[place] ?? 0))) {
+      setLongest(grown);
+    }
+  });
 
   const go = (row: number, column: number) => {
     const next = {
@@ -114,16 +135,11 @@ export function DataTable(props: PlotProps & { readonly dtype: DType }) {
   };
 
   const sort = (name: string) => {
-    if (order.sortby !== name) {
-      onState({ sortby: name, descending: undefined });
-    } else if (!order.descending && order.filter === undefined) {
-      onState({ descending: true });
-    } else {
-      onState({ sortby: undefined, descending: undefined });
-    }
+    const next = order.sortby === name ? `-${name}` : order.sortby === `-${name}` ? undefined : name;
+    onState({ sortby: next });
   };
 
-  const rows = span(seenRows);
+  const rows = failure === undefined ? span(seenRows) : [];
   const cells = span(seenColumns);
   const said = describeRows(total, table.rows, order, chosen.known, props);
   return (
@@ -153,7 +169,7 @@ export function DataTable(props: PlotProps & { readonly dtype: DType }) {
                   type={columns.fields ? columns.dtypeOf(column).label : undefined}
                   right={alignsRight(columns.dtypeOf(column))}
                   column={column}
-                  sorted={order.sortby !== columns.nameOf(column) ? 'none' : order.descending ? 'descending' : 'ascending'}
+                  sorted={sortedBy(order, columns.nameOf(column))}
                   onSort={ordered ? () => sort(columns.nameOf(column)) : undefined}
                 />
               ))}
@@ -215,6 +231,7 @@ export function DataTable(props: PlotProps & { readonly dtype: DType }) {
       <StatusLine
         place={ordered || shape.length === 0 ? '' : formatPlace(shape, selection, undefined)}
         text={said}
+        about={props.about}
         busy={!ready && failure === undefined}
         freshness={here[0]?.freshness}
         failure={undefined}
@@ -319,20 +336,25 @@ interface Columns {
   readonly dtypeOf: (column: number) => DType;
 }
 
-function columnsOf(table: { columns: number; fields: boolean }, dtype: DType, field: string | undefined): Columns {
+function columnsOf(
+  table: { columns: number; fields: boolean },
+  dtype: DType,
+  field: string | undefined,
+  longest: readonly number[] | undefined
+): Columns {
   const one = dtype.fields.find(each => each.name === field)?.dtype ?? dtype;
   if (!table.fields) {
     const single = table.columns === 1 ? (field ?? 'value') : undefined;
     return {
       fields: single !== undefined,
-      widths: columnWidth(one, single ?? String(Math.max(0, table.columns - 1))),
+      widths: columnWidth(one, single ?? String(Math.max(0, table.columns - 1)), longest?.[0]),
       nameOf: column => single ?? String(column),
       dtypeOf: () => one
     };
   }
   return {
     fields: true,
-    widths: dtype.fields.map(each => columnWidth(each.dtype, each.name)),
+    widths: dtype.fields.map((each, index) => columnWidth(each.dtype, each.name, longest?.[index])),
     nameOf: column => dtype.fields[column]?.name ?? '',
     dtypeOf: column => dtype.fields[column]?.dtype ?? dtype
   };
@@ -449,6 +471,13 @@ function describeRows(total: number, all: number, order: RowOrder, known: boolea
     return filled(t('%1 rows'), formatCount(all));
   }
   return filled(t('all of %1'), formatShape([shape[selection.y] ?? 0, shape[selection.x] ?? 0]));
+}
+
+function sortedBy(order: RowOrder, name: string): 'none' | 'ascending' | 'descending' {
+  if (order.sortby === `-${name}`) {
+    return 'descending';
+  }
+  return order.sortby === name ? 'ascending' : 'none';
 }
 
 function holds(request: CellRequest, row: number, column: number): boolean {

@@ -2,7 +2,7 @@
 
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from 'react';
 
-import type { ArraySource, Block } from './arraySource';
+import { planeOf, type ArraySource, type Block } from './arraySource';
 import { caption, formatPlace } from './caption';
 import { DEFAULT_COLOR_MAP, lookupTable } from './colorMaps';
 import { ColorBar, PlotAxes } from './PlotAxes';
@@ -10,7 +10,7 @@ import { useShown, useSize, useStore, useWheel } from './hooks';
 import { itemText } from './items';
 import { drawLayers, Pictures, type Layer } from './pictures';
 import { itemAt, itemsIn, paint, paintColors, type Plane } from './plane';
-import { ahead, planPlane, planTiles, type WindowRequest } from './planner';
+import { ahead, planFiner, planPlane, planTiles, type WindowRequest } from './planner';
 import { fullIndex, withIndex, type Selection } from './selection';
 import { limitsOf } from './statistics';
 import type { Rect, ViewerState } from './state';
@@ -45,7 +45,9 @@ export function HeatMap(props: PlotProps & { readonly colors: boolean }) {
 
   const request = planPlane(shape, selection, field);
   const shown = useShown(source.blocks, request, sameRequest);
-  const base = shown.part;
+  const quick = shown.part;
+  const finer = quick === undefined || !shown.current ? undefined : planFiner(request, stepsOf(quick, selection));
+  const base = (finer === undefined ? undefined : source.blocks.peek(finer)) ?? quick;
   // A picture of a moment ago belongs to where the sliders stood then, and to the axes of then.
   const stood = useStood(selection, request, shown.request);
   const plane = base === undefined || stood === undefined ? undefined : source.plane(base, stood, part);
@@ -55,9 +57,11 @@ export function HeatMap(props: PlotProps & { readonly colors: boolean }) {
   const failure = source.blocks.failure(request) ?? tiles.map(tile => source.blocks.failure(tile)).find(Boolean);
 
   const likely = useLikely(props);
-  const wish = [request, ...tiles].map(one => one.slice).join(' ') + likely.map(one => one.slice).join(' ');
+  // Not while a slider moves: the next quick picture is worth more.
+  const patient = finer === undefined || props.moved !== undefined ? likely : [...likely, finer];
+  const wish = [request, ...tiles, ...patient].map(one => `${one.slice} ${one.blocks ?? ''}`).join(' ');
   useEffect(() => {
-    source.blocks.want([request, ...tiles], likely);
+    source.blocks.want([request, ...tiles], patient);
     // The wish says all that matters of what is wanted.
     // eslint-disable-next-line react-hooks/exhaustive-deps
   }, [source, wish, field]);
@@ -247,6 +251,7 @@ export function HeatMap(props: PlotProps & { readonly colors: boolean }) {
               reversed={reversed}
               limits={limits}
               scale={scale}
+              whole={base !== undefined && ['bool', 'int', 'uint'].includes(base.dtype.kind)}
             />
           )}
           {box === undefined ? null : (
@@ -277,6 +282,7 @@ export function HeatMap(props: PlotProps & { readonly colors: boolean }) {
       <StatusLine
         place={where}
         text={said}
+        about={props.about}
         busy={!shown.current && failure === undefined}
         freshness={base?.freshness}
         failure={base === undefined ? undefined : failure}
@@ -287,6 +293,12 @@ export function HeatMap(props: PlotProps & { readonly colors: boolean }) {
   );
 }
 
+function stepsOf(block: Block, selection: Selection): { x: number; y: number } {
+  const plane = planeOf(block, selection, EMPTY);
+  return { x: plane.stepX, y: plane.stepY };
+}
+
+const EMPTY = new Float32Array();
 const AUTO = { kind: 'auto' } as const;
 
 /** Return the selection that a request was made for, of the last few. */

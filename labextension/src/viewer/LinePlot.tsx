@@ -211,6 +211,7 @@ export function LinePlot(props: PlotProps) {
       <StatusLine
         place={where}
         text={said}
+        about={props.about}
         busy={!shown.current && failure === undefined}
         freshness={base?.freshness}
         failure={base === undefined ? undefined : failure}

@@ -1,7 +1,7 @@
 /** Marks, numbers and titles around a plot, and the bar that explains its colours. */
 
 import { gradient } from './colorMaps';
-import { formatNumber, logTicks, ticks } from './numbersText';
+import { formatCount, formatNumber, formatShort, logTicks, ticks } from './numbersText';
 import type { Limits } from './plane';
 import type { Scale } from './state';
 import type { Size } from './viewport';
@@ -15,6 +15,8 @@ export interface AxisRange {
   /** Numbers grow downwards. */
   readonly down?: boolean;
   readonly scale?: Scale;
+  /** Marks are at whole numbers. */
+  readonly whole?: boolean;
 }
 
 export interface Box {
@@ -44,7 +46,7 @@ export function PlotAxes(props: {
   const atY = (value: number) => (y.down === true ? box.top + fraction(y, value) * box.height : bottom - fraction(y, value) * box.height);
   const xs = marksOf(x, box.width / 80);
   const ys = marksOf(y, box.height / 44);
-  const widest = Math.max(1, ...ys.map(value => formatNumber(value).length));
+  const widest = Math.max(1, ...ys.map(value => markText(y, value).length));
   const titleX = Math.max(11, box.left - 22 - 6.4 * widest);
   return (
     <svg className="jp-Caterva2-View-plotAxes" width={size.width} height={size.height} aria-hidden="true">
@@ -63,7 +65,7 @@ export function PlotAxes(props: {
         <g key={value} transform={`translate(${round(atX(value))} ${bottom})`}>
           <line y1={1} y2={5} />
           <text y={17} textAnchor="middle">
-            {formatNumber(value)}
+            {markText(x, value)}
           </text>
         </g>
       ))}
@@ -71,7 +73,7 @@ export function PlotAxes(props: {
         <g key={value} transform={`translate(${box.left} ${round(atY(value))})`}>
           <line x1={-5} x2={-1} />
           <text x={-9} dy="0.32em" textAnchor="end">
-            {formatNumber(value)}
+            {markText(y, value)}
           </text>
         </g>
       ))}
@@ -104,9 +106,11 @@ export function ColorBar(props: {
   readonly reversed: boolean;
   readonly limits: Limits;
   readonly scale: Scale;
+  /** There is nothing between whole numbers. */
+  readonly whole: boolean;
 }) {
-  const { left, top, height, limits, scale } = props;
-  const axis: AxisRange = { from: limits.low, to: limits.high, title: '', scale };
+  const { left, top, height, limits, scale, whole } = props;
+  const axis: AxisRange = { from: limits.low, to: limits.high, title: '', scale, whole };
   const flat = limits.low === limits.high;
   const marks = flat ? [limits.low] : marksOf(axis, height / 40);
   return (
@@ -114,11 +118,15 @@ export function ColorBar(props: {
       <div style={{ background: gradient(props.colorMap, props.reversed, 'to top') }} />
       {marks.map(value => (
         <span key={value} style={{ bottom: `${flat ? 50 : 100 * fraction(axis, value)}%` }}>
-          {formatNumber(value, 4)}
+          {formatShort(value)}
         </span>
       ))}
     </div>
   );
+}
+
+function markText(axis: AxisRange, value: number): string {
+  return axis.cells === true ? formatCount(value) : formatNumber(value);
 }
 
 function marksOf(axis: AxisRange, count: number): number[] {
@@ -126,7 +134,7 @@ function marksOf(axis: AxisRange, count: number): number[] {
     return logTicks(axis.from, axis.to, count);
   }
   const shift = axis.cells === true ? 0.5 : 0;
-  return ticks(axis.from - shift, axis.to - shift, Math.max(1, count), axis.cells);
+  return ticks(axis.from - shift, axis.to - shift, Math.max(1, count), axis.cells ?? axis.whole);
 }
 
 /** Return the place of a value between the ends of an axis, 0 to 1. */

@@ -9,6 +9,7 @@ import { formatAge } from './numbersText';
 export function StatusLine(props: {
   readonly place: string;
   readonly text: string;
+  readonly about?: string;
   readonly busy: boolean;
   readonly freshness: Freshness | undefined;
   readonly failure: unknown;
@@ -40,6 +41,7 @@ export function StatusLine(props: {
           {freshness.ageSeconds > 0 ? filled(t('offline, as of %1 ago'), formatAge(freshness.ageSeconds)) : t('offline')}
         </span>
       )}
+      {props.about === undefined ? null : <span className="jp-Caterva2-View-about">{props.about}</span>}
     </div>
   );
 }

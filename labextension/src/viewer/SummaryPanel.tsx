@@ -5,7 +5,7 @@ import { useMemo } from 'react';
 import type { Translate } from './caption';
 import { colorAt } from './colorMaps';
 import type { Reals } from './dtype';
-import { formatCount, formatNumber } from './numbersText';
+import { formatCount, formatNumber, formatShort } from './numbersText';
 import type { Limits } from './plane';
 import type { Scale } from './state';
 import { histogram, summarize } from './statistics';
@@ -62,9 +62,9 @@ export function SummaryPanel(props: {
         ))}
       </svg>
       <div className="jp-Caterva2-View-ends">
-        <span>{formatNumber(low, 4)}</span>
+        <span>{formatShort(low)}</span>
         <span title={t('Heights are square roots of counts, so that rare values are seen')}>√ n</span>
-        <span>{formatNumber(high, 4)}</span>
+        <span>{formatShort(high)}</span>
       </div>
       <dl>
         {rows.map(([name, text]) => (

@@ -62,7 +62,7 @@ export class ArraySource {
   ) {
     this.blocks = new GridStore(
       async (request, signal) => readBlock(request, await api.window(path, blockQuery(request), signal)),
-      request => `${request.slice}|${request.points}|${request.field ?? ''}`,
+      request => [request.slice, request.points, request.field ?? '', request.blocks ?? ''].join('|'),
       CAPACITY
     );
     this.cells = new GridStore(
@@ -143,6 +143,7 @@ function blockQuery(request: WindowRequest): Record<string, string> {
   return {
     ...(request.slice === '' ? {} : { slice_: request.slice }),
     points: String(request.points),
+    ...(request.blocks === undefined ? {} : { blocks: String(request.blocks) }),
     ...(request.field === undefined ? {} : { field: request.field }),
     encoding: 'raw'
   };
@@ -177,14 +178,14 @@ async function readCells(request: CellRequest, answer: Response): Promise<CellBl
   const body: unknown = await answer.json();
   const given = new Map(typeof body === 'object' && body !== null ? Object.entries(body) : []);
   const shape = given.get('shape');
-  const total = given.get('total') ?? answer.headers.get('Caterva2-Total');
+  const total = answer.headers.get('Caterva2-Rows');
   const cells: Cell = readCell(given.get('data'));
   const sizes = Array.isArray(shape) ? shape.map(Number) : [];
   return {
     request,
     shape: sizes,
     cells,
-    total: total === null || total === undefined ? undefined : Number(total),
+    total: total === null ? undefined : Number(total),
     freshness: readFreshness(answer.headers.get('Caterva2-Freshness')),
     nbytes: CELL_BYTES * Math.max(1, sizes.reduce((all, one) => all * one, 1))
   };

@@ -26,9 +26,10 @@ export function alignsRight(dtype: DType): boolean {
   return ['int', 'uint', 'float', 'complex'].includes(dtype.kind);
 }
 
-/** Return a width for the column of a dtype, in CSS pixels. */
-export function columnWidth(dtype: DType, header: string): number {
-  return Math.max(bodyWidth(dtype), Math.min(260, 40 + 7.2 * header.length));
+/** Return a width for a column, in CSS pixels: for the longest of some cells, or by the dtype while there are none. */
+export function columnWidth(dtype: DType, header: string, longest: number | undefined): number {
+  const body = longest === undefined ? bodyWidth(dtype) : Math.max(64, Math.min(340, 24 + 8.6 * longest));
+  return Math.round(Math.max(body, Math.min(260, 40 + 7.2 * header.length)));
 }
 
 function bodyWidth(dtype: DType): number {

@@ -162,7 +162,7 @@ export function NumberField(props: {
         type="text"
         inputMode={props.whole === undefined ? 'decimal' : 'numeric'}
         className="jp-Caterva2-View-number"
-        style={props.whole === undefined ? undefined : { width: `${Math.max(3, String(props.whole.high).length + 1)}ch` }}
+        style={props.whole === undefined ? undefined : { width: `calc(${Math.max(2, String(props.whole.high).length)}ch + 18px)` }}
         value={draft}
         onChange={event => setDraft(event.target.value)}
         onBlur={commit}
@@ -180,11 +180,12 @@ export function NumberField(props: {
 
 export function Toggle(props: {
   readonly label: string;
+  readonly title?: string;
   readonly checked: boolean;
   readonly onChange: (checked: boolean) => void;
 }) {
   return (
-    <label className="jp-Caterva2-View-toggle">
+    <label className="jp-Caterva2-View-toggle" title={props.title}>
       <input type="checkbox" checked={props.checked} onChange={event => props.onChange(event.target.checked)} />
       <span>{props.label}</span>
     </label>

@@ -60,6 +60,9 @@ export function parseDType(text: string): DType {
   if (trimmed.startsWith('[')) {
     return parseRecord(trimmed);
   }
+  if (trimmed === '?') {
+    return scalar('b', 1, '');
+  }
   const coded = /^[<>|=]?([biufcSaUMm])(\d+)(\[[^\]]*\])?$/.exec(trimmed);
   if (coded !== null) {
     return scalar(coded[1] ?? '', Number(coded[2]), coded[3] ?? '');
@@ -233,7 +236,7 @@ function parseRecord(text: string): DType {
       offset += field.bytes;
     }
   }
-  return { kind: 'record', size: offset, label: `record of ${fields.length}`, fields };
+  return { kind: 'record', size: offset, label: fields.length === 1 ? '1 field' : `${fields.length} fields`, fields };
 }
 
 function parseField(row: unknown, offset: number): { field: Field; bytes: number } | undefined {

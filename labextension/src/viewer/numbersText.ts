@@ -19,14 +19,26 @@ export function formatNumber(value: number, digits = 6): string {
   return minus(trimZeros(value.toPrecision(digits)));
 }
 
-/** Write a count with thin spaces between thousands. */
+/** Write a number where there is little room. */
+export function formatShort(value: number): string {
+  if (Number.isFinite(value) && Math.abs(value) >= 1e6) {
+    const [mantissa = '', exponent = ''] = value.toExponential(3).split('e+');
+    return minus(`${trimZeros(mantissa)}e${exponent}`);
+  }
+  return formatNumber(value, 4);
+}
+
+/** Write a count; from five digits on with thin spaces between thousands. */
 export function formatCount(value: number): string {
+  if (value < 10000) {
+    return value.toString();
+  }
   return value.toString().replace(/\B(?=(\d{3})+(?!\d))/g, '\u202f');
 }
 
 /** Write a shape: `8192 × 8192`. */
 export function formatShape(shape: readonly number[]): string {
-  return shape.length === 0 ? 'scalar' : shape.join(' × ');
+  return shape.length === 0 ? 'scalar' : shape.map(formatCount).join(' × ');
 }
 
 /** Write a number of bytes. */

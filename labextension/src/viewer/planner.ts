@@ -10,6 +10,8 @@ export interface WindowRequest {
   /** Most items along each axis of the answer. */
   readonly points: number;
   readonly field: string | undefined;
+  /** Most blocks that the server reads for it; undefined leaves it to the server. */
+  readonly blocks?: number;
   /** Where the answer lies in the drawn axes. */
   readonly x: Span;
   readonly y: Span;
@@ -21,6 +23,8 @@ export const PLANE_POINTS = 1024;
 export const LINE_POINTS = 4096;
 /** Items along an axis of a tile of what is zoomed in on. */
 export const TILE_POINTS = 512;
+/** Blocks that are worth reading while somebody looks at a quick picture already. */
+const FINER_BLOCKS = 16384;
 /** More tiles than so many are never asked for at a time. */
 const MOST_TILES = 40;
 
@@ -38,6 +42,19 @@ export function planPlane(
     x: { start: 0, stop: shape[selection.x] ?? 1 },
     y: { start: 0, stop: selection.y === undefined ? 1 : (shape[selection.y] ?? 1) }
   };
+}
+
+/**
+ * Plan the same picture again where the server, to be quick, took fewer points than it was allowed to.
+ *
+ * @param steps - Of the quick picture, along x and y.
+ */
+export function planFiner(
+  quick: WindowRequest,
+  steps: { readonly x: number; readonly y: number }
+): WindowRequest | undefined {
+  const least = (span: Span) => Math.ceil((span.stop - span.start) / quick.points);
+  return steps.x > least(quick.x) || steps.y > least(quick.y) ? { ...quick, blocks: FINER_BLOCKS } : undefined;
 }
 
 /**

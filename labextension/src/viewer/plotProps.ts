@@ -23,6 +23,8 @@ export interface PlotProps {
   readonly moved: { readonly axis: number; readonly direction: number } | undefined;
   /** What is drawn, for those who do not see it. */
   readonly label: string;
+  /** Type and shape of the array. */
+  readonly about: string;
   readonly onState: (patch: StatePatch) => void;
   /** Move the first slider; none if there is no slider. */
   readonly onStep: ((by: number) => void) | undefined;

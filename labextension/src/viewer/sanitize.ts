@@ -36,6 +36,7 @@ export function sanitizeHtml(html: string, imageAddress: ImageAddress): Document
     if (address === undefined) {
       image.replaceWith(image.getAttribute('alt') ?? source);
     } else {
+      image.addEventListener('error', () => image.replaceWith(image.alt || source), { once: true });
       image.setAttribute('src', address);
       image.setAttribute('loading', 'lazy');
       image.setAttribute('referrerpolicy', 'no-referrer');

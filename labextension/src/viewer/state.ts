@@ -38,8 +38,8 @@ export interface ViewerState {
   readonly zoom?: Rect;
   readonly summary?: boolean;
   readonly filter?: string;
+  /** A column; with `-` before it from large to small. */
   readonly sortby?: string;
-  readonly descending?: boolean;
 }
 
 /** Take what is sound of a remembered state; it may be of another version, or of somebody else. */
@@ -66,7 +66,7 @@ export function readState(value: unknown): ViewerState {
     const text = given.get(name);
     if (typeof text === 'string') state[name] = text;
   }
-  for (const name of ['reversed', 'summary', 'descending'] as const) {
+  for (const name of ['reversed', 'summary'] as const) {
     const flag = given.get(name);
     if (typeof flag === 'boolean') state[name] = flag;
   }

@@ -90,7 +90,7 @@ export function histogram(values: Reals, limits: Limits, scale: Scale, bins = 64
     if (!(value >= low && value <= high)) {
       continue;
     }
-    const bin = Math.min(bins - 1, Math.floor((value - low) * factor));
+    const bin = factor === 0 ? bins / 2 : Math.min(bins - 1, Math.floor((value - low) * factor));
     counts[bin] = (counts[bin] ?? 0) + 1;
   }
   return { counts, low: limits.low, high: limits.high };

@@ -19,7 +19,6 @@ export interface TableShape {
 export interface RowOrder {
   readonly filter: string | undefined;
   readonly sortby: string | undefined;
-  readonly descending: boolean;
 }
 
 /** Tell how large the table of an array is. */
@@ -52,10 +51,9 @@ export function planCells(
 ): CellRequest[] {
   const requests: CellRequest[] = [];
   for (const rowSpan of grid(rows, ROWS, total)) {
-    const asked = order.descending ? { start: total - rowSpan.stop, stop: total - rowSpan.start } : rowSpan;
     for (const columnSpan of table.fields ? [{ start: 0, stop: table.columns }] : grid(columns, COLUMNS, table.columns)) {
       requests.push({
-        slice: sliceOf(shape, selection, asked, columnSpan),
+        slice: sliceOf(shape, selection, rowSpan, columnSpan),
         field,
         filter: order.filter,
         sortby: order.sortby,
@@ -72,13 +70,11 @@ export function cellOf(
   block: CellBlock,
   table: TableShape,
   selection: Selection,
-  descending: boolean,
   row: number,
   column: number
 ): Cell | undefined {
   const { rows, columns } = block.request;
-  const height = rows.stop - rows.start;
-  const at = descending ? height - 1 - (row - rows.start) : row - rows.start;
+  const at = row - rows.start;
   const across = column - columns.start;
   if (block.shape.length === 0) {
     return table.fields ? item(block.cells, across) : block.cells;
