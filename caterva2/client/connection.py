@@ -62,7 +62,7 @@ class Connection:
         self._retries = retries
         options = _options(self.urlbase, headers, timeout_s)
         socket = self.urlbase.unix_path
-        transport = httpx.HTTPTransport(uds=socket) if socket else None
+        transport = httpx.HTTPTransport(uds=socket, limits=options["limits"]) if socket else None
         self._client = httpx.Client(**options, transport=transport)
         _keep_no_cookies(self._client)
         weakref.finalize(self, self._client.close)
@@ -121,7 +121,13 @@ class Connection:
 
 
 class AsyncConnection:
-    """An asynchronous connection to one server; see `Connection`."""
+    """An asynchronous connection to one server; see `Connection`.
+
+    Parameters
+    ----------
+    max_connections
+        Most requests at a time; others wait.
+    """
 
     def __init__(
         self,
@@ -130,12 +136,14 @@ class AsyncConnection:
         headers: Mapping[str, str] | None = None,
         timeout_s: float = TIMEOUT_S,
         retries: int = RETRIES,
+        max_connections: int = MAX_CONNECTIONS,
     ) -> None:
         self.urlbase = urlbase if isinstance(urlbase, Urlbase) else Urlbase.parse(urlbase)
         self._retries = retries
-        options = _options(self.urlbase, headers, timeout_s)
+        options = _options(self.urlbase, headers, timeout_s, max_connections)
         socket = self.urlbase.unix_path
-        transport = httpx.AsyncHTTPTransport(uds=socket) if socket else None
+        # A transport of one's own has its own pool.
+        transport = httpx.AsyncHTTPTransport(uds=socket, limits=options["limits"]) if socket else None
         self._client = httpx.AsyncClient(**options, transport=transport)
         _keep_no_cookies(self._client)
 
@@ -275,14 +283,19 @@ class _StreamedAnswer:
         return True
 
 
-def _options(urlbase: Urlbase, headers: Mapping[str, str] | None, timeout_s: float) -> dict[str, Any]:
+def _options(
+    urlbase: Urlbase,
+    headers: Mapping[str, str] | None,
+    timeout_s: float,
+    max_connections: int = MAX_CONNECTIONS,
+) -> dict[str, Any]:
     proxied = urlbase.uses_proxy
     # Loading the trusted certificates takes longer than a call; plain http needs none.
     needs_tls = urlbase.scheme == "https" or proxied
     return {
         "headers": {"User-Agent": USER_AGENT, **(headers or {})},
         "timeout": _timeout(timeout_s),
-        "limits": httpx.Limits(max_connections=MAX_CONNECTIONS, max_keepalive_connections=MAX_CONNECTIONS),
+        "limits": httpx.Limits(max_connections=max_connections, max_keepalive_connections=max_connections),
         "follow_redirects": False,
         "trust_env": proxied,
         "verify": tls_context() if needs_tls else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from caterva2_jupyter.kernel import connect
-    from caterva2_jupyter.progress import progress
+    from caterva2_jupyter.bars import progress
     from caterva2_jupyter.showing import link, show
 
 __all__ = ["__version__", "connect", "link", "progress", "show"]
@@ -18,7 +18,7 @@ __all__ = ["__version__", "connect", "link", "progress", "show"]
 _HOMES = {
     "connect": "caterva2_jupyter.kernel",
     "link": "caterva2_jupyter.showing",
-    "progress": "caterva2_jupyter.progress",
+    "progress": "caterva2_jupyter.bars",
     "show": "caterva2_jupyter.showing",
 }
 

@@ -98,7 +98,7 @@ class Caterva2App(ExtensionApp):
         self.settings[SUBSCRIBERS] = subscribers
         self._kernel_file = KernelFile(places.runtime / f"caterva2-{os.getpid()}.json", subscribers)
         subscribers.listen(self._kernel_file.poke)
-        self._kernel_file.write()
+        self._kernel_file.poke()
         self._variable_before = os.environ.get(VARIABLE)
         os.environ[VARIABLE] = str(self._kernel_file.path)
 

@@ -16,7 +16,7 @@ from caterva2.errors import BadRequest, BrokenDataset, ConfigError, DatasetNotFo
 from caterva2.model.slicing import split_slice
 from caterva2_jupyter import results
 from caterva2_jupyter.kernel import open_session
-from caterva2_jupyter.progress import progress
+from caterva2_jupyter.bars import progress
 
 if TYPE_CHECKING:
     from caterva2.client.session import Session

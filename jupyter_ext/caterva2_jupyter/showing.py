@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from typing import TYPE_CHECKING, Any
 
-from caterva2_jupyter.progress import has_widgets
+from caterva2_jupyter.bars import has_widgets
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell

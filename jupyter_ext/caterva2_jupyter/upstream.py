@@ -47,6 +47,8 @@ PROBE_S = 3.0
 PROBED_S = 1.0
 """So long what was found is believed."""
 TOKEN_DAYS = 90.0
+MAX_REQUESTS = 64
+"""Requests to one subscriber at a time: downloads to slow pages must not keep all others waiting."""
 
 
 class Upstream:
@@ -146,7 +148,9 @@ class Upstream:
         if self.failure is not None:
             raise ConfigError(f"{self.shown} did not start: {self.failure}")
         if self._connection is None:
-            self._connection = AsyncConnection(self.urlbase, timeout_s=self.timeout_s)
+            self._connection = AsyncConnection(
+                self.urlbase, timeout_s=self.timeout_s, max_connections=MAX_REQUESTS
+            )
         return self._connection
 
     def _signed(self, call: Call[T]) -> Call[T]:

@@ -358,13 +358,11 @@ class TestEmbedded:
             + frame
             + b"\r\n--b--\r\n"
         )
-        how = {"headers": {"Content-Type": "multipart/form-data; boundary=b"}, "body": body}
+        headers = {"Content-Type": "multipart/form-data; boundary=b"}
+        path = "caterva2/s/local/api/upload/@public/dir/x.b2nd"
 
-        stored = await page("caterva2/s/local/api/upload/@public/dir/x.b2nd", "POST", **how)
-        again = await page(
-            "caterva2/s/local/api/upload/@public/dir/x.b2nd", "POST",
-            headers={**how["headers"], "If-None-Match": "*"}, body=body,
-        )  # fmt: skip
+        stored = await page(path, "POST", headers=headers, body=body)
+        again = await page(path, "POST", headers={**headers, "If-None-Match": "*"}, body=body)
         read = await page("caterva2/s/local/api/download/@public/dir/x.b2nd")
 
         assert (stored.code, json.loads(stored.body)) == (200, "@public/dir/x.b2nd")

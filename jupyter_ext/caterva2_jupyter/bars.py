@@ -8,8 +8,6 @@ import time
 from collections.abc import Callable, Generator
 from typing import Any, TypeAlias
 
-from caterva2.client.display import nbytes_text
-
 Report: TypeAlias = Callable[[int, "int | None"], None]
 
 INTERVAL_S = 0.1
@@ -86,6 +84,8 @@ class Bar:
         self._bar.bar_style = style
 
     def _update(self) -> None:
+        from caterva2.client.display import nbytes_text
+
         seconds = max(1e-3, time.monotonic() - self._began)
         if self._total:
             self._bar.value = min(1.0, self._done / self._total)
