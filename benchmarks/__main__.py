@@ -20,6 +20,7 @@ from benchmarks import (
     bench_cold,
     bench_expressions,
     bench_foundation,
+    bench_jupyter,
     bench_login,
     bench_many,
     bench_small,
@@ -43,6 +44,7 @@ BENCHES: dict[str, Callable[[Settings], None]] = {
     "upload": bench_upload.run,
     "login": bench_login.run,
     "foundation": bench_foundation.run,
+    "jupyter": bench_jupyter.run,
 }
 
 
