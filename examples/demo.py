@@ -32,6 +32,8 @@ from caterva2.errors import Caterva2Error
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
+ROOTS = ("foo", "bar")
+
 START_WITHIN_S = 30.0
 STOP_WITHIN_S = 10.0
 POLL_EVERY_S = 0.1
@@ -188,16 +190,9 @@ def run(
     DemoError
         A port is taken, a service does not come up, or one ends by itself.
     """
-    for service in started:
-        _require_free(service)
     if lab is not None:
         _require_free(Service(title="Jupyter server", command=(), port=lab.port, what=""))
-    running: list[Running] = []
-    try:
-        for service in started:
-            running.append(_start(service, state / "log"))
-            _wait_until_healthy(running, stop)
-        _wait_until_roots_are_known(running, roots, stop)
+    with _network(started, state, stop, roots) as running:
         url = None
         if lab is not None and account is not None and not stop.is_set():
             url = _start_lab(lab, running, state, account, stop)
@@ -208,6 +203,67 @@ def run(
         while not stop.wait(0.5):
             for child in running:
                 child.require_alive()
+
+
+def run_beside(
+    command: Sequence[str],
+    started: Sequence[Service],
+    state: Path,
+    stop: threading.Event,
+    *,
+    roots: Sequence[str],
+    account: Account,
+) -> int:
+    """Start the services, run a command that finds them if it is a Jupyter server, and end with it.
+
+    Blocks. A service that ends by itself is told, and does not end the command: people may be at work.
+
+    Returns
+    -------
+    int
+        Its exit status; 128 and the number of the signal that killed it, as shells say it.
+
+    Raises
+    ------
+    DemoError
+        A port is taken, or a service does not come up.
+    """
+    with _network(started, state, stop, roots) as running:
+        if stop.is_set():
+            return 1
+        subscriber = running[-1].service.address
+        demolab.keep_token(state, subscriber=subscriber, user=account.user, password=account.password)
+        environment = {**os.environ, **demolab.settings_beside(state, subscriber=subscriber)}
+        process = subprocess.Popen(command, env=environment)
+        told: set[str] = set()
+        while (status := process.poll()) is None:
+            if stop.wait(POLL_EVERY_S):
+                status = _ended(process)
+                break
+            for child in running:
+                try:
+                    child.require_alive()
+                except DemoError as exc:
+                    if child.service.title not in told:
+                        told.add(child.service.title)
+                        print(f"demo: {exc}", file=sys.stderr, flush=True)
+    return status if status >= 0 else 128 - status
+
+
+@contextlib.contextmanager
+def _network(
+    started: Sequence[Service], state: Path, stop: threading.Event, roots: Sequence[str]
+) -> Iterator[list[Running]]:
+    """Run the services until the block ends; give them when they answer. What is added is ended too."""
+    for service in started:
+        _require_free(service)
+    running: list[Running] = []
+    try:
+        for service in started:
+            running.append(_start(service, state / "log"))
+            _wait_until_healthy(running, stop)
+        _wait_until_roots_are_known(running, roots, stop)
+        yield running
     finally:
         _end(running)
 
@@ -230,6 +286,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--no-lab", action="store_true", help="do not start JupyterLab")
     parser.add_argument("--no-browser", action="store_true", help="do not open a browser")
+    parser.add_argument(
+        "--run",
+        nargs=argparse.REMAINDER,
+        help="instead of JupyterLab: run this command, and end with it; a Jupyter server finds the demo",
+        metavar="COMMAND",
+    )
     options = parser.parse_args(arguments)
     ports = Ports(
         broker=options.broker_port,
@@ -245,8 +307,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             make_example_root.make_measured_root(state / "bar")
             make_example_root.make_simulated_root(state / "bar")
             account = make_account(state)
+            if options.run:
+                return run_beside(
+                    options.run, services(ports, state), state, stop, roots=ROOTS, account=account
+                )
             lab = None if options.no_lab else _wished_lab(options)
-            run(services(ports, state), state, stop, roots=("foo", "bar"), account=account, lab=lab)
+            run(services(ports, state), state, stop, roots=ROOTS, account=account, lab=lab)
         except (DemoError, Caterva2Error, make_example_root.MissingPackage, OSError) as exc:
             print(f"demo: {exc}", file=sys.stderr, flush=True)
             return 1
@@ -453,17 +519,22 @@ def _end(running: Sequence[Running]) -> None:
     """End every child, last started first, and reap it."""
     for child in reversed(running):
         child.stopping = True
-        if child.process.poll() is None:
-            child.process.terminate()
-            try:
-                child.process.wait(STOP_WITHIN_S)
-            except subprocess.TimeoutExpired:
-                print(
-                    f"demo: the {child.service.title} did not end in {STOP_WITHIN_S:.0f} s; killed",
-                    file=sys.stderr,
-                )
-                child.process.kill()
-                child.process.wait()
+        if _ended(child.process) == -signal.SIGKILL:
+            print(
+                f"demo: the {child.service.title} did not end in {STOP_WITHIN_S:.0f} s; killed",
+                file=sys.stderr,
+            )
+
+
+def _ended(process: subprocess.Popen[bytes]) -> int:
+    """End a process, reap it, and return its status."""
+    if process.poll() is None:
+        process.terminate()
+        try:
+            return process.wait(STOP_WITHIN_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+    return process.wait()
 
 
 @contextlib.contextmanager

@@ -25,6 +25,11 @@ USUAL_PORT = 8888
 TOKEN_NAME = "JupyterLab of the demo"  # noqa: S105 - what it is called, not what it is
 TOKEN_DAYS = 30.0
 
+# No question about news of the Jupyter project over the first notebook.
+_LAB_SETTINGS = {
+    "@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False}
+}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Lab:
@@ -83,16 +88,15 @@ def prepare(state: Path, *, subscriber: str, port: int, opens_browser: bool) -> 
         "allow_root": os.geteuid() == 0,
         "jpserver_extensions": {"caterva2_jupyter": True},
     }
-    caterva2 = {"subscribers": {"demo": subscriber}, "token_file": str(_token_file(state))}
     _write(
         home / "config" / "jupyter_server_config.json",
-        {"ServerApp": server, "IdentityProvider": {"token": token}, "Caterva2App": caterva2},
+        {
+            "ServerApp": server,
+            "IdentityProvider": {"token": token},
+            "Caterva2App": _extension_settings(state, subscriber),
+        },
     )
-    # No question about news of the Jupyter project over the first notebook.
-    _write(
-        home / "settings" / "@jupyterlab" / "apputils-extension" / "notification.jupyterlab-settings",
-        {"fetchNews": "false", "checkForUpdates": False},
-    )
+    _write(home / "config" / "labconfig" / "default_setting_overrides.json", _LAB_SETTINGS)
     environment = {
         "JUPYTER_CONFIG_DIR": str(home / "config"),
         "JUPYTER_DATA_DIR": str(home / "data"),
@@ -106,6 +110,23 @@ def prepare(state: Path, *, subscriber: str, port: int, opens_browser: bool) -> 
     command = (sys.executable, "-m", "jupyterlab")
     url = f"http://localhost:{port}{first}?token={token}"
     return Lab(command=command, environment=environment, port=port, url=url)
+
+
+def settings_beside(state: Path, *, subscriber: str) -> dict[str, str]:
+    """Write settings for a Jupyter server that somebody else configures; give the environment to find them.
+
+    Parameters
+    ----------
+    subscriber
+        Address of the subscriber; `keep_token` has kept a token for it.
+    """
+    home = state / "jupyter" / "beside"
+    server = {"jpserver_extensions": {"caterva2_jupyter": True}}
+    caterva2 = _extension_settings(state, subscriber)
+    _write(home / "jupyter_server_config.json", {"ServerApp": server, "Caterva2App": caterva2})
+    _write(home / "labconfig" / "default_setting_overrides.json", _LAB_SETTINGS)
+    others = os.environ.get("JUPYTER_CONFIG_PATH")
+    return {"JUPYTER_CONFIG_PATH": os.pathsep.join((str(home), others) if others else (str(home),))}
 
 
 def copy_notebooks(directory: Path) -> None:
@@ -150,6 +171,10 @@ def keep_token(state: Path, *, subscriber: str, user: str, password: str) -> Pat
         token = client.create_token(TOKEN_NAME, "write", days=TOKEN_DAYS)
         made = next(each for each in client.list_tokens() if each["name"] == TOKEN_NAME)
     return keep_token(subscriber, KeptToken(token, user, made["id"]), file)
+
+
+def _extension_settings(state: Path, subscriber: str) -> dict[str, Any]:
+    return {"subscribers": {"demo": subscriber}, "token_file": str(_token_file(state))}
 
 
 def _token_file(state: Path) -> Path:
