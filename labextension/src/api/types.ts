@@ -65,15 +65,16 @@ export interface Described {
 /** A subscriber that the server extension knows. */
 export interface SubscriberStatus {
   readonly name: string;
-  /** Its address without credentials, to be shown; null for the embedded one. */
-  readonly url: string | null;
+  /** Its address without credentials, to be shown. */
+  readonly url: string;
   readonly embedded: boolean;
   readonly connected: boolean;
   /** Why it is not connected. */
   readonly reason: string | null;
   readonly user: string | null;
   readonly read_only: boolean;
-  readonly features?: readonly string[];
+  /** `events`, `login`: there are users to log in as, `write`: areas are writable. */
+  readonly features: readonly string[];
 }
 
 /** Answer of `/caterva2/api/status`. */

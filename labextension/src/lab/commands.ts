@@ -22,6 +22,7 @@ import { baseName, nameProblem, parentOf, rootOf } from '../model/paths';
 import { lazyIcon } from '../ui/icons';
 import type { Browser, Session } from './browser';
 import { askExpression, type ExpressionDraft } from './expressionDialog';
+import { askLogin, type LoginDraft } from './loginDialog';
 import { insertCode, insertIntoNew } from './notebooks';
 
 export const CommandIDs = {
@@ -39,6 +40,8 @@ export const CommandIDs = {
   newExpression: 'caterva2:create-expression',
   refresh: 'caterva2:refresh-tree',
   collapseAll: 'caterva2:collapse-tree',
+  logIn: 'caterva2:log-in',
+  logOut: 'caterva2:log-out',
   show: 'caterva2:show-sidebar'
 } as const;
 
@@ -179,7 +182,7 @@ export function addCommands(context: CommandContext): void {
   const urlbase = (current: Session): string | null => {
     const { connections } = browser;
     const { name } = current.connection;
-    return name === connections.status?.current ? null : (connections.subscriber(name)?.url ?? null);
+    return name === connections.current ? null : (connections.subscriber(name)?.url ?? null);
   };
 
   // reading
@@ -266,10 +269,12 @@ export function addCommands(context: CommandContext): void {
     args => {
       const [current, path] = [session(), pathOf(args)];
       if (current && path !== null) {
-        const url = browser.connections.subscriber(current.connection.name)?.url;
+        const url = browser.connections.subscriber(current.connection.name)?.url ?? '';
         const { api } = current.connection;
         const own = api.downloadUrl(path);
-        Clipboard.copyToSystem(url ? own.replace(api.base, `${url.replace(/\/$/, '')}/`) : own);
+        // The embedded subscriber has no address but the one inside Jupyter.
+        const isPublic = /^https?:/.test(url);
+        Clipboard.copyToSystem(isPublic ? own.replace(api.base, `${url.replace(/\/$/, '')}/`) : own);
       }
     }
   );
@@ -328,6 +333,59 @@ export function addCommands(context: CommandContext): void {
     trans.__('Show the roots and areas only'),
     noSession,
     () => session()?.catalog.collapseAll()
+  );
+
+  const noLogin = (isLoggedIn: boolean): Reason => {
+    const shown = browser.connections.subscriber(browser.connections.current ?? '');
+    if (!shown) {
+      return trans.__('no subscriber is connected');
+    }
+    if (!shown.features.includes('login')) {
+      return trans.__('the subscriber has no users');
+    }
+    if ((shown.user !== null) !== isLoggedIn) {
+      return isLoggedIn ? trans.__('nobody is logged in') : trans.__('logged in as %1', shown.user ?? '');
+    }
+    return null;
+  };
+
+  const logIn = async (draft: LoginDraft): Promise<void> => {
+    const { connections } = browser;
+    const name = connections.current;
+    const wish = name === null ? null : await askLogin(draft, trans);
+    if (name === null || !wish) {
+      return;
+    }
+    try {
+      await connections.logIn(name, wish.user, wish.password);
+      session()?.catalog.refresh();
+    } catch (reason) {
+      void logIn({ ...wish, password: '', problem: toApiError(reason).sentence });
+    }
+  };
+
+  add(
+    CommandIDs.logIn,
+    trans.__('Log In to Subscriber…'),
+    trans.__('Log in to the subscriber, to write and to see what is yours'),
+    () => noLogin(false),
+    () => {
+      const { connections } = browser;
+      const shown = connections.subscriber(connections.current ?? '');
+      return logIn({ where: shown?.url ?? '', user: '', password: '' });
+    }
+  );
+
+  add(
+    CommandIDs.logOut,
+    trans.__('Log Out of Subscriber'),
+    trans.__('End the session at the subscriber'),
+    () => noLogin(true),
+    () =>
+      attempt(trans.__('You are still logged in.'), async current => {
+        await browser.connections.logOut(current.connection.name);
+        current.catalog.refresh();
+      })
   );
 
   add(CommandIDs.show, trans.__('Show Datasets'), trans.__('Show the sidebar of Caterva2'), always, () =>
@@ -496,6 +554,11 @@ export function addCommands(context: CommandContext): void {
     },
     lazyIcon
   );
+}
+
+/** The reason in the label of a command that is not possible. */
+export function whyNot(label: string): string {
+  return /\(([^)]*)\)$/.exec(label)?.[1] ?? label;
 }
 
 /** The writable directory where something new goes: the selected one, the one around it, or the first area. */

@@ -75,13 +75,17 @@ export class Connections implements ICaterva2, IDisposable {
     return this._refreshing;
   }
 
-  async switchTo(name: string): Promise<void> {
-    await this.send('api/current', {
-      method: 'POST',
-      body: JSON.stringify({ name }),
-      headers: { 'Content-Type': 'application/json' }
-    });
-    await this.refresh();
+  switchTo(name: string): Promise<void> {
+    return this.change('api/current', { name });
+  }
+
+  async logIn(name: string, user: string, password: string): Promise<void> {
+    await this.change('api/login', { name, user, password });
+    this._connections.get(name)?.feed.retry();
+  }
+
+  logOut(name: string): Promise<void> {
+    return this.change('api/logout', { name });
   }
 
   /** Try at once to reach what could not be reached. */
@@ -116,6 +120,15 @@ export class Connections implements ICaterva2, IDisposable {
       this._timer = setTimeout(() => void this.refresh(), AGAIN_MS);
     }
     this._changed.emit();
+  }
+
+  private async change(path: string, content: object): Promise<void> {
+    await this.send(path, {
+      method: 'POST',
+      body: JSON.stringify(content),
+      headers: { 'Content-Type': 'application/json' }
+    });
+    await this.refresh();
   }
 
   private async send(path: string, init: RequestInit = {}): Promise<Response> {

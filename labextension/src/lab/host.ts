@@ -7,7 +7,8 @@ export class JupyterHost implements Host {
   constructor(private readonly settings: ServerConnection.ISettings) {}
 
   request(url: string, init: RequestInit = {}): Promise<Response> {
-    return ServerConnection.makeRequest(url, init, this.settings);
+    // Else JupyterLab adds the time to the query, and nothing is ever found in the cache.
+    return ServerConnection.makeRequest(url, { cache: 'no-cache', ...init }, this.settings);
   }
 
   socket(url: string): WebSocket {

@@ -11,6 +11,7 @@ import type { CommandRegistry } from '@lumino/commands';
 import type { AccordionPanel } from '@lumino/widgets';
 import type { ReactElement } from 'react';
 
+import { asSentence } from '../api/errors';
 import type { SubscriberStatus, TreeEntry } from '../api/types';
 import type { Catalog } from '../model/catalog';
 import { rootOf } from '../model/paths';
@@ -22,7 +23,7 @@ import { Tree, type DropTarget } from '../ui/Tree';
 import { Uploads } from '../ui/Uploads';
 import { useSignal } from '../ui/useSignal';
 import type { Browser, Session } from './browser';
-import { CommandIDs, goalOf } from './commands';
+import { CommandIDs, goalOf, whyNot } from './commands';
 import { dragCode } from './notebooks';
 import { pythonCell } from '../model/code';
 
@@ -44,7 +45,7 @@ export class Sidebar extends SidePanel {
     this.node.setAttribute('role', 'region');
     this.node.setAttribute('aria-label', trans.__('Datasets'));
 
-    this.header.addWidget(new Part(() => <Header browser={browser} trans={trans} />, 'header'));
+    this.header.addWidget(new Part(() => <Header browser={browser} commands={commands} trans={trans} />, 'header'));
     for (const [name, id] of TOOLS) {
       const args = { isToolbar: true };
       this.toolbar.addItem(name, new CommandToolbarButton({ commands, id, args, label: '' }));
@@ -110,7 +111,7 @@ interface ActivePaneProps extends PaneProps {
 }
 
 /** Which subscriber is shown, and how it is. */
-function Header({ browser, trans }: PaneProps): ReactElement {
+function Header({ browser, commands, trans }: ActivePaneProps): ReactElement {
   const { connections } = browser;
   useSignal(connections.changed, browser.changed);
   const { status, current } = connections;
@@ -133,27 +134,55 @@ function Header({ browser, trans }: PaneProps): ReactElement {
         >
           {names.map(({ name }) => (
             <option key={name} value={name}>
-              {name}
+              {optionName(connections.subscriber(name), name, trans)}
             </option>
           ))}
         </HTMLSelect>
       ) : (
         <span className="jp-Caterva2-subscriber-name">{shown ? subscriberName(shown, trans) : 'Caterva2'}</span>
       )}
-      {shown?.user && <span className="jp-Caterva2-subscriber-user">{shown.user}</span>}
+      {shown?.features.includes('login') && <Account shown={shown} commands={commands} trans={trans} />}
     </div>
   );
 }
 
+/** Who is logged in at the subscriber, and the way in and out. */
+function Account({
+  shown,
+  commands,
+  trans
+}: {
+  readonly shown: SubscriberStatus;
+  readonly commands: CommandRegistry;
+  readonly trans: TranslationBundle;
+}): ReactElement {
+  const { user } = shown;
+  return (
+    <span className="jp-Caterva2-account">
+      {user !== null && <span className="jp-Caterva2-subscriber-user">{user}</span>}
+      <button
+        className="jp-Caterva2-link"
+        onClick={() => void commands.execute(user === null ? CommandIDs.logIn : CommandIDs.logOut)}
+      >
+        {user === null ? trans.__('Log in') : trans.__('Log out')}
+      </button>
+    </span>
+  );
+}
+
 function subscriberName(shown: SubscriberStatus, trans: TranslationBundle): string {
-  return shown.embedded ? trans.__('This Jupyter server') : (shown.url ?? shown.name);
+  return shown.embedded ? trans.__('This Jupyter server') : shown.url;
+}
+
+function optionName(shown: SubscriberStatus | null, name: string, trans: TranslationBundle): string {
+  return shown?.embedded ? trans.__('This Jupyter server') : name;
 }
 
 function subscriberTitle(shown: SubscriberStatus, trans: TranslationBundle): string {
   const lines = [
     shown.embedded
       ? trans.__('The subscriber runs inside this Jupyter server.')
-      : trans.__('Subscriber: %1', shown.url ?? shown.name),
+      : trans.__('Subscriber: %1', shown.url),
     shown.user ? trans.__('Logged in as %1', shown.user) : trans.__('Not logged in'),
     shown.connected ? trans.__('Connected') : trans.__('Not connected')
   ];
@@ -248,14 +277,18 @@ function Waiting({ text }: { readonly text: string }): ReactElement {
 function TreeBody({ browser, commands, trans, session }: ActivePaneProps & { readonly session: Session }): ReactElement {
   const { catalog, uploads } = session;
   const { rows } = catalog;
+  if (rows.length === 0 && catalog.filter !== '' && catalog.nmatches === 0) {
+    return <div className="jp-Caterva2-tree" />;
+  }
   if (rows.length === 0 && catalog.error === null) {
-    return <Waiting text={catalog.isStarting ? trans.__('Reading…') : emptyText(catalog, trans)} />;
+    return <Waiting text={catalog.isStarting ? trans.__('Reading…') : emptyText(trans)} />;
   }
   const run = (id: string, path: string, more: Record<string, string> = {}): void => {
     if (commands.isEnabled(id, { path, ...more })) {
       void commands.execute(id, { path, ...more });
     } else {
-      Notification.info(`${commands.label(id, { path })}.`, { autoClose: 4000 });
+      const why = whyNot(commands.label(id, { path }));
+      Notification.info(asSentence(why), { autoClose: 5000 });
     }
   };
   return (
@@ -332,15 +365,17 @@ function filterResult(catalog: Catalog, trans: TranslationBundle): string {
     return trans.__('Looking…');
   }
   const count = catalog.nmatches;
-  return count === 0 ? trans.__('Nothing matches.') : trans._n('%1 match', '%1 matches', count);
+  const rest = catalog.nunsearched;
+  const found = count === 0 ? trans.__('Nothing matches') : trans._n('%1 match', '%1 matches', count);
+  return rest === 0
+    ? found
+    : `${found}; ${trans._n('%1 root is not subscribed', '%1 roots are not subscribed', rest)}`;
 }
 
-function emptyText(catalog: Catalog, trans: TranslationBundle): string {
-  return catalog.filter !== ''
-    ? trans.__('There is nothing to look through yet.')
-    : trans.__(
-        'There is no root and no area to see. Start a publisher that reports to the broker of this subscriber, or log in to have areas of your own.'
-      );
+function emptyText(trans: TranslationBundle): string {
+  return trans.__(
+    'There is no root and no area to see. Start a publisher that reports to the broker of this subscriber, or log in to have areas of your own.'
+  );
 }
 
 function DetailsPane(props: ActivePaneProps): ReactElement {

@@ -30,6 +30,9 @@ export interface ICaterva2 {
   refresh(): Promise<void>;
   retry(): Promise<void>;
   switchTo(name: string): Promise<void>;
+  /** Log in at a subscriber; the server extension keeps what it answers, the browser nothing. */
+  logIn(name: string, user: string, password: string): Promise<void>;
+  logOut(name: string): Promise<void>;
 }
 
 export const ICaterva2 = new Token<ICaterva2>(

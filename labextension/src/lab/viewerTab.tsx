@@ -69,7 +69,8 @@ export class ViewerTab extends ReactWidget {
             this._state = state;
             this._stateChanged.emit();
           }}
-          translate={text => this._trans.__(text)}
+          // The viewer fills in the values itself; without these the bundle would put `undefined` there.
+          translate={text => this._trans.__(text, '%1', '%2', '%3', '%4')}
         />
       </Suspense>
     );

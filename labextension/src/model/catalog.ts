@@ -203,6 +203,11 @@ export class Catalog implements IDisposable {
     return this._search?.children?.reduce((sum, child) => sum + child.total, 0) ?? 0;
   }
 
+  /** Roots that are not looked through: nothing of them is known here. */
+  get nunsearched(): number {
+    return this._root.children?.filter(child => child.entry.subscribed === false).length ?? 0;
+  }
+
   /** Whether something that is looked for is still on its way. */
   get isSearching(): boolean {
     return this._filter !== '' && (!this._search || (this._search.children ?? []).some(c => c.isReading));
@@ -710,7 +715,8 @@ export class Catalog implements IDisposable {
   private flatten(): Row[] {
     const rows: Row[] = [];
     const walk = (node: Node, depth: number, isStale: boolean): void => {
-      const children = node.children ?? [];
+      // Of a search only the roots in which something was found.
+      const children = (node.children ?? []).filter(child => node !== this._search || !isFruitless(child));
       children.forEach((child, index) => {
         const stale = isStale || isOutdated(child);
         const isExpanded = child.isContainer && this.isExpanded(child.path);
@@ -721,8 +727,10 @@ export class Catalog implements IDisposable {
         }
       });
       const rest = { parent: node.path, depth };
-      if (node.error) {
+      if (node.error && node !== this._root) {
         rows.push({ type: 'problem', key: `${node.path}//problem`, ...rest, error: node.error });
+      }
+      if (node.error) {
         return;
       }
       // Rows that are not known yet take their room, so that the scroll bar tells the truth.
@@ -732,7 +740,7 @@ export class Catalog implements IDisposable {
       for (let i = 0; i < count; i += 1) {
         rows.push(pending);
       }
-      if (node.children?.length === 0 && node !== this._root) {
+      if (node.children?.length === 0 && node !== this._root && node !== this._search) {
         rows.push({ type: 'empty', key: `${node.path}//empty`, ...rest });
       }
     };
@@ -782,6 +790,11 @@ function rootEntry(path: string): TreeEntry {
 
 function isPlain(kind: TreeKind): boolean {
   return !['array', 'table', 'frame', 'lazy', 'broken'].includes(kind);
+}
+
+/** Whether a search in a root has ended, and found nothing. */
+function isFruitless(node: Node): boolean {
+  return node.children?.length === 0 && node.error === null && !node.isReading;
 }
 
 function isOutdated(node: Node): boolean {

@@ -3,7 +3,7 @@ import type { ReactElement, ReactNode } from 'react';
 
 import type { ApiError } from '../api/errors';
 import type { CParams, Described, SChunk, TreeEntry } from '../api/types';
-import { fieldNames, formatBytes, formatCount, formatDtype, formatRatio, formatShape, formatTime } from './format';
+import { fieldNames, formatBytes, formatDtype, formatRatio, formatShape, formatTime } from './format';
 import { Notice } from './Notice';
 import type { Texts } from './text';
 
@@ -129,13 +129,12 @@ function describedFacts(entry: TreeEntry, described: Described | null, texts: Te
     info?.blocks ? [texts.__('Blocks'), formatShape(info.blocks)] : null,
     container?.cparams ? [texts.__('Codec'), codecText(container.cparams, texts)] : null,
     container?.cparams && filtersText(container.cparams) ? [texts.__('Filters'), filtersText(container.cparams)] : null,
-    container?.nbytes === undefined ? null : [texts.__('Data'), formatBytes(container.nbytes)],
+    container?.nbytes === undefined ? null : [texts.__('Size'), formatBytes(container.nbytes)],
     container?.cbytes === undefined
       ? size === null
         ? null
         : [texts.__('Stored'), formatBytes(size)]
       : [texts.__('Stored'), storedText(container, texts)],
-    container?.nchunks === undefined ? null : [texts.__('Chunk count'), formatCount(container.nchunks)],
     modified ? [texts.__('Modified'), formatTime(modified)] : null,
     described?.freshness ? [texts.__('Freshness'), freshnessText(described.freshness, texts)] : null
   ];
@@ -183,7 +182,7 @@ function storedText(container: Partial<SChunk>, texts: Texts): string {
   const { cbytes = 0, cratio } = container;
   return cratio === undefined || cratio <= 0
     ? formatBytes(cbytes)
-    : texts.__('%1 (%2 smaller)', formatBytes(cbytes), formatRatio(cratio));
+    : texts.__('%1 (ratio %2)', formatBytes(cbytes), formatRatio(cratio));
 }
 
 function freshnessText(freshness: string, texts: Texts): string {

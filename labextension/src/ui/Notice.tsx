@@ -9,8 +9,9 @@ export interface NoticeProps {
 }
 
 export function Notice({ text, kind, action, onAction }: NoticeProps): ReactElement {
+  // Not `jp-mod-error`: dialogs take that for a field that must be corrected first.
   return (
-    <div className={`jp-Caterva2-notice jp-mod-${kind}`} role={kind === 'error' ? 'alert' : 'status'}>
+    <div className={`jp-Caterva2-notice jp-Caterva2-notice-${kind}`} role={kind === 'error' ? 'alert' : 'status'}>
       <span>{text}</span>
       {action && onAction && (
         <button className="jp-Caterva2-link" onClick={onAction}>

@@ -15,7 +15,7 @@ import {
 import type { TreeEntry } from '../api/types';
 import type { Row } from '../model/catalog';
 import { parentOf } from '../model/paths';
-import { countFields, formatBytes, formatDtype, formatShape, formatTime } from './format';
+import { compactShape, countFields, formatBytes, formatDtype, formatShape, formatTime } from './format';
 import { iconOf } from './icons';
 import type { Texts } from './text';
 
@@ -543,8 +543,8 @@ function factsOf(entry: TreeEntry, texts: Texts): string {
   }
   if (entry.shape && entry.dtype) {
     const fields = countFields(entry.dtype);
-    const type = fields > 0 ? texts._n('%1 column', '%1 columns', fields) : formatDtype(entry.dtype);
-    return `${formatShape(entry.shape, texts.__('scalar'))} · ${type}`;
+    const type = fields > 0 ? texts._n('%1 col', '%1 cols', fields) : formatDtype(entry.dtype);
+    return `${compactShape(entry.shape, texts.__('scalar'))} · ${type}`;
   }
   return entry.size === null ? '' : formatBytes(entry.size);
 }

@@ -15,12 +15,17 @@ export function formatBytes(nbytes: number): string {
   return `${text.includes('.') ? text.replace(/\.?0+$/, '') : text} ${UNITS[unit] ?? ''}`;
 }
 
-/** `1,024 × 64`; a number without axes is a scalar. */
+/** `1024 × 64`; a number without axes is a scalar. */
 export function formatShape(shape: readonly number[], scalar = 'scalar'): string {
   return shape.length === 0 ? scalar : shape.map(formatCount).join(' × ');
 }
 
-/** `12,000`, with narrow spaces: the comma stands between axes elsewhere. */
+/** `1024×64`, where there is little room. */
+export function compactShape(shape: readonly number[], scalar = 'scalar'): string {
+  return shape.length === 0 ? scalar : shape.join('×');
+}
+
+/** `12\u202f000`: a comma would look like one between axes. */
 export function formatCount(count: number): string {
   return Math.abs(count) < 10_000 ? String(count) : String(count).replace(/\B(?=(\d{3})+$)/g, '\u202f');
 }
@@ -70,8 +75,8 @@ export function formatTime(iso: string): string {
   return `${day} ${two(time.getHours())}:${two(time.getMinutes())}`;
 }
 
-/** `4.2×`: how much smaller it is stored. */
+/** `4.2`: how many times smaller it is stored. */
 export function formatRatio(ratio: number): string {
   const digits = ratio >= 100 ? 0 : ratio >= 10 ? 1 : 2;
-  return `${ratio.toFixed(digits)}×`;
+  return ratio.toFixed(digits);
 }
