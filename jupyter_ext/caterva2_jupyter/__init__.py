@@ -9,8 +9,8 @@ from caterva2._version import __version__
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-    from caterva2_jupyter.kernel import connect
     from caterva2_jupyter.bars import progress
+    from caterva2_jupyter.kernel import connect
     from caterva2_jupyter.showing import link, show
 
 __all__ = ["__version__", "connect", "link", "progress", "show"]

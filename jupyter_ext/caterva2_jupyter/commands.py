@@ -15,8 +15,8 @@ from caterva2.client.tree import Dataset, Directory, File
 from caterva2.errors import BadRequest, BrokenDataset, ConfigError, DatasetNotFound, NotADataset
 from caterva2.model.slicing import split_slice
 from caterva2_jupyter import results
-from caterva2_jupyter.kernel import open_session
 from caterva2_jupyter.bars import progress
+from caterva2_jupyter.kernel import open_session
 
 if TYPE_CHECKING:
     from caterva2.client.session import Session
