@@ -43,7 +43,6 @@ class Caterva2App(ExtensionApp):
     """Caterva2 in JupyterLab; what is not set here is looked for in ``caterva2.toml``, ``[jupyter]``."""
 
     name = "caterva2"
-    load_other_extensions = True
     extension_url = "/lab"
 
     subscriber_url = Unicode(
@@ -153,6 +152,3 @@ class Caterva2App(ExtensionApp):
             os.environ.pop(VARIABLE, None)
         else:
             os.environ[VARIABLE] = self._variable_before
-
-
-launch = Caterva2App.launch_instance
