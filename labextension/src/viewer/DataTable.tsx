@@ -1,6 +1,6 @@
 /** An array as a table: only the cells that are seen are fetched and drawn. */
 
-import { useEffect, useLayoutEffect, useMemo, useRef, useState } from 'react';
+import { useEffect, useId, useLayoutEffect, useMemo, useRef, useState } from 'react';
 
 import type { CellBlock, CellRequest } from './arraySource';
 import { filled } from './caption';
@@ -43,6 +43,7 @@ export function DataTable(props: PlotProps & { readonly dtype: DType }) {
   useEffect(() => setLongest(undefined), [source, table.columns, table.fields, field]);
   const across = useMemo(() => new Track(table.columns, columns.widths), [table.columns, columns]);
   const down = useMemo(() => new Track(total, ROW_HEIGHT), [total]);
+  const activeId = useId();
   const scroller = useRef<HTMLDivElement>(null);
   const size = useSize(scroller);
   const gutter = Math.max(52, 22 + 7.6 * String(Math.max(0, total - 1)).length);
@@ -154,7 +155,7 @@ export function DataTable(props: PlotProps & { readonly dtype: DType }) {
           aria-label={`${props.label}: ${said}`}
           aria-rowcount={total + 1}
           aria-colcount={table.columns + 1}
-          aria-activedescendant="caterva2-active-cell"
+          aria-activedescendant={activeId}
           onKeyDown={onKeyDown}
         >
           <div style={{ width: gutter + across.scrolled, height: HEAD_HEIGHT + down.scrolled }} />
@@ -196,7 +197,7 @@ export function DataTable(props: PlotProps & { readonly dtype: DType }) {
                       return (
                         <div
                           key={column}
-                          id={isActive ? 'caterva2-active-cell' : undefined}
+                          id={isActive ? activeId : undefined}
                           role="gridcell"
                           aria-colindex={column + 2}
                           className="jp-Caterva2-View-cell"

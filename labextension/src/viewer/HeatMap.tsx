@@ -14,6 +14,8 @@ import { ahead, planFiner, planPlane, planTiles, type WindowRequest } from './pl
 import { fullIndex, withIndex, type Selection } from './selection';
 import { limitsOf } from './statistics';
 import type { Rect, ViewerState } from './state';
+import { Failure } from './controls';
+import { sentenceOf } from './failures';
 import { StatusLine } from './StatusLine';
 import { SummaryPanel } from './SummaryPanel';
 import { fit, heightOf, isWhole, naturalAspect, panned, wholeOf, widthOf, zoomedAt } from './viewport';
@@ -53,7 +55,7 @@ export function HeatMap(props: PlotProps & { readonly colors: boolean }) {
   const plane = base === undefined || stood === undefined ? undefined : source.plane(base, stood, part);
   const pixels = { width: plot.width * ratio, height: plot.height * ratio };
   const coarse = shown.current && plane !== undefined ? { x: plane.stepX, y: plane.stepY } : undefined;
-  const tiles = coarse === undefined ? [] : planTiles(shape, selection, field, view, pixels, coarse);
+  const tiles = coarse === undefined || (finer !== undefined && !isZoomed) ? [] : planTiles(shape, selection, field, view, pixels, coarse);
   const failure = source.blocks.failure(request) ?? tiles.map(tile => source.blocks.failure(tile)).find(Boolean);
 
   const likely = useLikely(props);
@@ -66,7 +68,11 @@ export function HeatMap(props: PlotProps & { readonly colors: boolean }) {
     // eslint-disable-next-line react-hooks/exhaustive-deps
   }, [source, wish, field]);
 
-  const fine = tiles.map(tile => source.blocks.peek(tile)).filter(block => block !== undefined);
+  // The server may not go as far as it is asked to: what is no finer would only hide what is there.
+  const fine = tiles
+    .map(tile => source.blocks.peek(tile))
+    .filter(block => block !== undefined)
+    .filter(block => coarse !== undefined && isFiner(stepsOf(block, selection), coarse));
   const values = plane?.values;
   const scale = state.scale ?? 'linear';
   const range = state.range ?? AUTO;
@@ -275,6 +281,15 @@ export function HeatMap(props: PlotProps & { readonly colors: boolean }) {
             </div>
           )}
         </div>
+        {base === undefined && failure !== undefined ? (
+          <div className="jp-Caterva2-View-over">
+            <Failure
+              title={t('The data can not be shown')}
+              text={sentenceOf(failure)}
+              retry={{ label: t('Try again'), onClick: () => source.blocks.retry() }}
+            />
+          </div>
+        ) : null}
         {state.summary === true && seen !== undefined ? (
           <SummaryPanel parts={seen} limits={limits} scale={scale} colorMap={colors ? undefined : mapName} reversed={reversed} t={t} />
         ) : null}
@@ -296,6 +311,10 @@ export function HeatMap(props: PlotProps & { readonly colors: boolean }) {
 function stepsOf(block: Block, selection: Selection): { x: number; y: number } {
   const plane = planeOf(block, selection, EMPTY);
   return { x: plane.stepX, y: plane.stepY };
+}
+
+function isFiner(one: { x: number; y: number }, other: { x: number; y: number }): boolean {
+  return one.x * one.y < other.x * other.y;
 }
 
 const EMPTY = new Float32Array();

@@ -12,6 +12,8 @@ import { PlotAxes } from './PlotAxes';
 import type { PlotProps } from './plotProps';
 import { fullIndex, withIndex } from './selection';
 import { limitsOf } from './statistics';
+import { Failure } from './controls';
+import { sentenceOf } from './failures';
 import { StatusLine } from './StatusLine';
 import { SummaryPanel } from './SummaryPanel';
 import { isWhole, panned, widthOf, zoomedAt } from './viewport';
@@ -204,6 +206,15 @@ export function LinePlot(props: PlotProps) {
             </div>
           )}
         </div>
+        {base === undefined && failure !== undefined ? (
+          <div className="jp-Caterva2-View-over">
+            <Failure
+              title={t('The data can not be shown')}
+              text={sentenceOf(failure)}
+              retry={{ label: t('Try again'), onClick: () => source.blocks.retry() }}
+            />
+          </div>
+        ) : null}
         {state.summary === true && seen !== undefined ? (
           <SummaryPanel parts={[seen]} limits={undefined} scale="linear" colorMap={undefined} reversed={false} t={t} />
         ) : null}

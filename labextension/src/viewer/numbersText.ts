@@ -16,7 +16,7 @@ export function formatNumber(value: number, digits = 6): string {
     const [mantissa = '', exponent = ''] = value.toExponential(digits - 1).split('e');
     return minus(`${trimZeros(mantissa)}e${exponent.replace('+', '')}`);
   }
-  return minus(trimZeros(value.toPrecision(digits)));
+  return minus(trimZeros(value.toPrecision(Math.max(digits, Math.floor(Math.log10(size)) + 1))));
 }
 
 /** Write a number where there is little room. */

@@ -67,12 +67,14 @@ export function summarize(values: Reals): Summary {
 export function limitsOf(values: Reals, choice: RangeChoice, scale: Scale): Limits {
   const found = choice.kind === 'manual' ? choice : choice.kind === 'auto' ? extremes(values, scale) : middle(values, choice, scale);
   let { low, high } = found;
-  if (!(low <= high)) {
-    [low, high] = high <= low ? [high, low] : [scale === 'log' ? 1 : 0, 1];
+  if (!Number.isFinite(low) || !Number.isFinite(high)) {
+    [low, high] = [scale === 'log' ? 1 : 0, 1];
+  } else if (low > high) {
+    [low, high] = [high, low];
   }
   if (scale === 'log') {
     high = high > 0 ? high : 1;
-    low = low > 0 ? low : Math.min(high, extremes(values, 'log').low) || high / 1e6;
+    low = low > 0 ? low : Math.min(high, extremes(values, 'log').low);
   }
   return { low, high };
 }
