@@ -94,7 +94,9 @@ def collected(parts: Sequence[Array], array: ArrayMeta, sortby: str | None) -> A
 
 
 class Ordering:
-    """The numbers of rows, selected and sorted, gathered piece by piece; equal ones stay in their order.
+    """The numbers of rows, selected and sorted, gathered piece by piece.
+
+    Equal rows stay in their order; NaN and NaT come last.
 
     Parameters
     ----------
@@ -132,9 +134,13 @@ class Ordering:
         if not self._keys:
             return rows
         keys = np.concatenate(self._keys)
-        if self._descending:
-            return rows[len(keys) - 1 - np.argsort(keys[::-1], kind="stable")[::-1]]
-        return rows[np.argsort(keys, kind="stable")]
+        if not self._descending:
+            return rows[np.argsort(keys, kind="stable")]
+        order = len(keys) - 1 - np.argsort(keys[::-1], kind="stable")[::-1]
+        if keys.dtype.kind in "fcmM":  # what is no number, or no time, comes last in any case
+            missing = (keys != keys)[order]
+            order = np.concatenate([order[~missing], order[missing]])
+        return rows[order]
 
 
 def sort_column(array: ArrayMeta, sortby: str) -> tuple[str, bool]:

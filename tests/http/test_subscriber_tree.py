@@ -161,6 +161,14 @@ async def test_senseless_queries_are_refused(filled: Cluster, params: dict[str, 
     assert (await filled.get("/api/tree/foo", params=params)).status_code == status
 
 
+async def test_who_has_a_page_already_is_told_so(filled: Cluster) -> None:
+    first = await filled.get("/api/tree/foo/dtypes")
+    again = await filled.get("/api/tree/foo/dtypes", headers={"If-None-Match": first.headers["ETag"]})
+    other = await filled.get("/api/tree/foo/dir1", headers={"If-None-Match": first.headers["ETag"]})
+
+    assert (again.status_code, again.content, other.status_code) == (304, b"", 200)
+
+
 # clients
 
 

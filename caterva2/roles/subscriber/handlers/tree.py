@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+
+from caterva2.model import wire
 from caterva2.model.paths import DatasetPath
 from caterva2.model.trees import TreeQuery
 from caterva2.roles.subscriber.service import Subscriber
@@ -17,4 +20,5 @@ class TreeHandler(BaseHandler[Subscriber]):
         page = await self.service.tree.page(self.principal, where, self.query(TreeQuery))
         if where is not None:
             self.set_header("Caterva2-Freshness", str(self.service.library.freshness(where)))
-        self.send_json(page)
+        body = wire.to_json(page)
+        self.send_bytes(body, wire.JSON, etag=hashlib.blake2b(body, digest_size=12).hexdigest())
