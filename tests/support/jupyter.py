@@ -53,13 +53,17 @@ class Jupyter:
 
 
 @contextlib.contextmanager
-def running_jupyter(home: Path, *options: str, base_url: str = "/user/x/") -> Iterator[Jupyter]:
+def running_jupyter(
+    home: Path, *options: str, base_url: str = "/user/x/", module: str = "jupyter_server"
+) -> Iterator[Jupyter]:
     """Run a Jupyter server until the block ends; it shows ``home/notebooks``.
 
     Parameters
     ----------
     options
         More of its command line.
+    module
+        Which application of Jupyter it is.
     """
     notebooks, runtime = home / "notebooks", home / "runtime"
     notebooks.mkdir(parents=True, exist_ok=True)
@@ -74,7 +78,7 @@ def running_jupyter(home: Path, *options: str, base_url: str = "/user/x/") -> It
     }
     environ.pop("CATERVA2_JUPYTER", None)
     command = [
-        sys.executable, "-m", "jupyter_server", "--no-browser", "--allow-root", "--ip=127.0.0.1", "--port=0",
+        sys.executable, "-m", module, "--no-browser", "--allow-root", "--ip=127.0.0.1", "--port=0",
         "--ServerApp.port_retries=0", f"--IdentityProvider.token={TOKEN}", f"--ServerApp.base_url={base_url}",
         "--ServerApp.allow_unauthenticated_access=False",
         "--ServerApp.jpserver_extensions=caterva2_jupyter=True", *options,
