@@ -16,7 +16,7 @@ from caterva2.errors import ConfigError
 from caterva2_jupyter.config import ExtensionConfig, Places, build_config
 from caterva2_jupyter.eventsocket import EventsHandler
 from caterva2_jupyter.handlers import SUBSCRIBERS, CurrentHandler, LoginHandler, LogoutHandler, StatusHandler
-from caterva2_jupyter.kernelfile import VARIABLE, KernelFile
+from caterva2_jupyter.kernelfile import VARIABLE, KernelFile, remove_stale
 from caterva2_jupyter.proxy import ProxyHandler, Table
 from caterva2_jupyter.sockets import make_socket_path, remove_socket
 from caterva2_jupyter.subscribers import Subscribers
@@ -95,6 +95,7 @@ class Caterva2App(ExtensionApp):
             self._socket = make_socket_path(places.runtime, os.getpid())
         subscribers = Subscribers(config, self._socket)
         self.settings[SUBSCRIBERS] = subscribers
+        remove_stale(places.runtime)
         self._kernel_file = KernelFile(places.runtime / f"caterva2-{os.getpid()}.json", subscribers)
         subscribers.listen(self._kernel_file.poke)
         self._kernel_file.poke()

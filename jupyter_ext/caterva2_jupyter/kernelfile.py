@@ -137,7 +137,7 @@ class KernelFile:
                 url=url, token=made.token, expires=made.expires
             )  # fmt: skip
         data = wire.to_json(Handover(current=self._subscribers.current, subscribers=subscribers))
-        if data == self._written:
+        if data == self._written and self.path.exists():
             return
         self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         beside = self.path.with_name(f".{self.path.name}.new")
@@ -146,6 +146,25 @@ class KernelFile:
             file.write(data)
         beside.replace(self.path)
         self._written = data
+
+
+def remove_stale(directory: Path) -> None:
+    """Remove the files of servers that were killed: they hold tokens. Blocking."""
+    for path in directory.glob("caterva2-*.json"):
+        pid = path.stem.partition("-")[2]
+        if pid.isdecimal() and not _runs(int(pid)):
+            with contextlib.suppress(OSError):
+                path.unlink()
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:
+        pass  # it is somebody else's
+    return True
 
 
 def _is_due(made: _Made) -> bool:

@@ -11,6 +11,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Awaitable, Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import parse_qsl, quote, urlencode
 
@@ -58,6 +59,7 @@ RECEIVED = (
     "Accept-Ranges",
     "Cache-Control",
     "Content-Disposition",
+    "Content-Encoding",
     "Content-Length",
     "Content-Range",
     "Content-Type",
@@ -272,6 +274,8 @@ class ProxyHandler(ErrorAnswers, APIHandler):
         try:
             async with upstream.stream(call, body=body, timeout_s=timeout_s) as answer:
                 self._answered.set()
+                if answer.status == HTTPStatus.UNAUTHORIZED:
+                    upstream.doubt()
                 await self._complete.wait()
                 await self._send_back(answer)
         finally:
@@ -280,6 +284,8 @@ class ProxyHandler(ErrorAnswers, APIHandler):
     async def _send_back(self, answer: AsyncAnswer) -> None:
         self.set_status(answer.status)
         self.clear_header("Content-Type")
+        # Who is logged in over there is not told by the address: a browser has to ask each time.
+        self.set_header("Cache-Control", "private, no-cache")
         for name, value in answer.headers.items():
             if name.lower() in _RECEIVED or name.lower().startswith(OWN):
                 self.set_header(name, value)

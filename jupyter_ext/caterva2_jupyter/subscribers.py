@@ -94,12 +94,24 @@ class Subscribers:
         from caterva2_jupyter.embedded import run_embedded
 
         async with run_embedded(embedding, socket):
+            self.upstreams[EMBEDDED].failure = None
             ready.set()
             await self._stopping.wait()
 
     def _fail(self, reason: str) -> None:
-        logger.error("the embedded subscriber did not start: %s", reason)
-        self.upstreams[EMBEDDED].failure = reason
+        own = self.upstreams[EMBEDDED]
+        if own.failure != reason:
+            logger.error("the embedded subscriber did not start: %s", reason)
+        own.failure = reason
+
+    async def _try_again(self) -> None:
+        """Start the embedded subscriber again, if it did not start: the reason may be gone."""
+        own = self.upstreams.get(EMBEDDED)
+        if own is None or own.failure is None or self._running is None or not self._running.done():
+            return
+        ready = asyncio.Event()
+        self._running = asyncio.create_task(self._run(ready), name="embedded subscriber")
+        await ready.wait()
 
     async def stop(self) -> None:
         """Stop in reverse order; safe to call twice."""
@@ -148,6 +160,7 @@ class Subscribers:
 
     async def status(self) -> Status:
         """Return how all of them are; takes at most some seconds."""
+        await self._try_again()
         tokens = {name: each.token for name, each in self.upstreams.items()}
         found = await asyncio.gather(*(each.status() for each in self.upstreams.values()))
         if tokens != {name: each.token for name, each in self.upstreams.items()}:

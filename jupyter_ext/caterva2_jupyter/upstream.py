@@ -23,6 +23,7 @@ from caterva2.errors import (
     BadRequest,
     Caterva2Error,
     ConfigError,
+    ConnectFailed,
     NotAuthenticated,
     NotFound,
     NotPermitted,
@@ -90,6 +91,8 @@ class Upstream:
         self._token_file = token_file
         self._kept: KeptToken | None = None
         self._refused: str | None = None
+        self._unreadable: str | None = None
+        self._doubting: asyncio.Task[SubscriberStatus] | None = None
         self._connection: AsyncConnection | None = None
         self._probing = asyncio.Lock()
         self._found: tuple[float, SubscriberStatus] | None = None
@@ -112,6 +115,8 @@ class Upstream:
     async def close(self) -> None:
         """End all connections; safe to call twice."""
         await self.events.close()
+        if self._doubting is not None:
+            self._doubting.cancel()
         if self._connection is not None:
             await self._connection.close()
             self._connection = None
@@ -146,7 +151,7 @@ class Upstream:
 
     def _connected(self) -> AsyncConnection:
         if self.failure is not None:
-            raise ConfigError(f"{self.shown} did not start: {self.failure}")
+            raise ConnectFailed(f"{self.shown} did not start: {self.failure}")
         if self._connection is None:
             self._connection = AsyncConnection(
                 self.urlbase, timeout_s=self.timeout_s, max_connections=MAX_REQUESTS
@@ -172,8 +177,9 @@ class Upstream:
             return False
         try:
             kept = await asyncio.to_thread(kept_token, str(self.urlbase), self._token_file)
+            self._unreadable = None
         except ConfigError as exc:
-            logger.warning("no token for %s: %s", self.shown, exc)
+            self._unreadable = str(exc)
             kept = None
         if kept == self._kept:
             return False
@@ -246,6 +252,12 @@ class Upstream:
 
     # how it is
 
+    def doubt(self) -> None:
+        """Look anew, in the background, whether our token is still good: somebody was refused with it."""
+        self._found = None
+        if self.token is not None and (self._doubting is None or self._doubting.done()):
+            self._doubting = asyncio.create_task(self.status(), name=f"token for {self.shown}")
+
     async def status(self) -> SubscriberStatus:
         """Return what is known of it; takes at most some seconds, and raises nothing."""
         async with self._probing:
@@ -292,7 +304,7 @@ class Upstream:
         )  # fmt: skip
 
     def _anonymous(self, *, has_users: bool) -> SubscriberStatus:
-        reason = None
+        reason = self._unreadable
         if self._refused is not None:
             reason = f"the token for {self.shown} is unknown, has ended, or was revoked; log in again"
         return SubscriberStatus(

@@ -16,7 +16,7 @@ from tornado.websocket import WebSocketClientConnection, websocket_connect
 from caterva2.config.schema import SubscriberConfig
 from caterva2.config.units import Address
 from caterva2.roles.subscriber.app import run as run_subscriber
-from tests.jupyter_ext.server.conftest import Page
+from tests.jupyter_ext.server.conftest import ADA, PASSWORD, Page
 from tests.support.serverthread import RoleThread
 
 
@@ -115,6 +115,22 @@ async def test_a_page_that_does_not_read_is_told_to_list_again(page: Page, exten
             heard.append(await hear(connection))
         assert heard[0]["event"]["type"] == "resync" or "resync" in {each["event"]["type"] for each in heard}
         assert len(heard) <= 2000
+
+
+class TestUsers:
+    @pytest.fixture
+    def traits(self, lab_subscriber: str) -> dict[str, Any]:
+        return {"subscribers": {"lab": lab_subscriber}}
+
+    async def test_who_logs_in_lists_again_and_hears_more(self, page: Page) -> None:
+        async with listening(page, "lab") as connection:
+            body = {"name": "lab", "user": ADA, "password": PASSWORD}
+            assert (await page("caterva2/api/login", "POST", json=body)).code == 200
+            assert (await hear(connection))["event"]["type"] == "resync"
+        async with listening(page, "lab") as connection:
+            await page("caterva2/s/lab/api/addnotebook/@personal/n.ipynb", "POST")
+
+            assert (await hear_of(connection, "n.ipynb"))["event"]["root"] == "@personal"
 
 
 class TestAway:

@@ -15,7 +15,7 @@ import pytest
 from caterva2 import Client
 from caterva2.client.handover import Handover
 from caterva2.client.tokenfile import kept_token, token_file
-from caterva2_jupyter.kernelfile import LIFE_S
+from caterva2_jupyter.kernelfile import LIFE_S, remove_stale
 from tests.jupyter_ext.server.conftest import ADA, PASSWORD, Page, Recorder
 
 
@@ -90,6 +90,12 @@ class TestItCanNotStart:
 
         assert own["connected"] is False
         assert "does not exist" in own["reason"]
+
+    async def test_it_starts_as_soon_as_the_reason_is_gone(self, page: Page, traits: dict[str, Any]) -> None:
+        os.mkdir(traits["public_dir"])
+
+        assert (await status(page))["local"]["connected"] is True
+        assert (await page("caterva2/s/local/api/roots")).code == 200
 
     async def test_requests_tell_it_too(self, page: Page) -> None:
         answer = await page("caterva2/s/local/api/roots")
@@ -210,6 +216,34 @@ class TestUsers:
         assert "log in again" in lab["reason"]
         assert (await page("caterva2/s/lab/api/roots")).code == 200
 
+    async def test_a_token_that_ends_meanwhile_is_not_used_for_long(
+        self, page: Page, lab_subscriber: str, extension: Any
+    ) -> None:
+        await self.log_in(page)
+        with Client(lab_subscriber, (ADA, PASSWORD)) as client:
+            for token in await asyncio.to_thread(client.list_tokens):
+                await asyncio.to_thread(client.revoke_token, token["id"])
+        lab = extension.settings["caterva2_subscribers"].upstreams["lab"]
+
+        codes = set()
+        async with asyncio.timeout(20):  # the subscriber believes what it found for a moment
+            while 401 not in codes:
+                codes.add((await page("caterva2/s/lab/api/roots")).code)
+            await lab._doubting
+
+        assert (await page("caterva2/s/lab/api/roots")).code == 200
+
+    async def test_a_file_of_tokens_that_others_may_read_is_told(
+        self, page: Page, lab_subscriber: str
+    ) -> None:
+        await self.log_in(page)
+        token_file().chmod(0o644)
+
+        lab = (await status(page))["lab"]
+
+        assert lab["user"] is None
+        assert "others may read" in lab["reason"]
+
     async def test_kernels_get_a_short_lived_token_of_their_own(
         self, page: Page, lab_subscriber: str, extension: Any
     ) -> None:
@@ -270,3 +304,18 @@ class TestSomethingElse:
 
         assert found["connected"] is False
         assert "unexpected answer" in found["reason"]
+
+
+def test_files_of_servers_that_were_killed_are_removed(tmp_path: Path) -> None:
+    names = [
+        f"caterva2-{os.getpid()}.json",
+        "caterva2-99999999.json",
+        "caterva2-x.json",
+        "jpserver-99999999.json",
+    ]
+    for name in names:
+        (tmp_path / name).write_text("{}")
+
+    remove_stale(tmp_path)
+
+    assert {path.name for path in tmp_path.glob("*.json")} == set(names) - {"caterva2-99999999.json"}
