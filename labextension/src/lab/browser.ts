@@ -66,6 +66,11 @@ export class Browser implements IDisposable {
     return this._changed;
   }
 
+  /** The tree that is shown has changed. */
+  get treeChanged(): ISignal<this, void> {
+    return this._treeChanged;
+  }
+
   get session(): Session | null {
     return this._session;
   }
@@ -98,6 +103,7 @@ export class Browser implements IDisposable {
     if (name !== null && name !== this._session?.connection.name) {
       const before = this._session;
       this._session = new Session(this.connections.get(name), this.storeOf(name), this.pageSize);
+      this._session.catalog.changed.connect(() => this._treeChanged.emit());
       before?.dispose();
     }
     this._changed.emit();
@@ -123,4 +129,5 @@ export class Browser implements IDisposable {
   private _edited: string | null = null;
   private _isDisposed = false;
   private readonly _changed = new Signal<this, void>(this);
+  private readonly _treeChanged = new Signal<this, void>(this);
 }

@@ -227,6 +227,7 @@ export function addCommands(context: CommandContext): void {
       const code = pythonCell(entry, urlbase(current));
       if (!insertCode(notebooks, code)) {
         Notification.info(trans.__('No notebook is open.'), {
+          autoClose: 15_000,
           actions: [
             {
               label: trans.__('New notebook'),
@@ -438,7 +439,7 @@ export function addCommands(context: CommandContext): void {
       }
       const problem = nameProblem(name);
       if (problem) {
-        Notification.error(trans.__(problem));
+        Notification.error(trans.__(problem), { autoClose: 8000 });
         return;
       }
       await attempt(trans.__('The folder could not be made.'), async current => {
@@ -467,7 +468,7 @@ export function addCommands(context: CommandContext): void {
       }
       const problem = nameProblem(name);
       if (problem) {
-        Notification.error(trans.__(problem));
+        Notification.error(trans.__(problem), { autoClose: 8000 });
         return;
       }
       return attempt(trans.__('It could not be renamed.'), async current => {

@@ -128,7 +128,7 @@ function Header({ browser, commands, trans }: ActivePaneProps): ReactElement {
           onChange={event => {
             const name = event.currentTarget.value;
             connections.switchTo(name).catch(() => {
-              Notification.error(trans.__('Could not switch to %1.', name));
+              Notification.error(trans.__('Could not switch to %1.', name), { autoClose: 8000 });
             });
           }}
         >
@@ -250,7 +250,7 @@ function Problem({ browser, trans }: PaneProps): ReactElement | null {
   }
   const shown = connections.subscriber(connections.current ?? '');
   if (shown && !shown.connected) {
-    const text = shown.reason ?? trans.__('The subscriber can not be reached.');
+    const text = shown.reason ? asSentence(shown.reason) : trans.__('The subscriber can not be reached.');
     return <Notice kind="error" text={text} action={action} onAction={retry} />;
   }
   const error = session?.catalog.error;

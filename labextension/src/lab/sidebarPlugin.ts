@@ -17,6 +17,7 @@ import { ICaterva2 } from './tokens';
 import { ViewerTab } from './viewerTab';
 
 const SAVE_MS = 500;
+const TELL_MS = 100;
 
 const plugin: JupyterFrontEndPlugin<void> = {
   id: '@caterva2/jupyterlab:plugin',
@@ -85,7 +86,10 @@ const plugin: JupyterFrontEndPlugin<void> = {
     for (const command of PALETTE) {
       palette?.addItem({ command, category: trans.__('Caterva2') });
     }
-    browser.changed.connect(() => PALETTE.forEach(id => commands.notifyCommandChanged(id)));
+    // What is possible depends on what is selected, and on what the server says of the areas.
+    const telling = new Debouncer(() => PALETTE.forEach(id => commands.notifyCommandChanged(id)), TELL_MS);
+    browser.changed.connect(() => telling.ask());
+    browser.treeChanged.connect(() => telling.ask());
 
     const take = (loaded: ISettingRegistry.ISettings): void => {
       choices.confirmDelete = loaded.get('confirmDelete').composite !== false;

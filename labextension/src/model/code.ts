@@ -14,9 +14,14 @@ export function pythonLines(entry: TreeEntry, urlbase: string | null): string {
   return `import caterva2\n\n${variableOf(entry)} = ${pythonExpression(entry.path, urlbase)}`;
 }
 
-/** A cell that shows it too. */
+/** A cell that shows it too: datasets in a viewer. */
 export function pythonCell(entry: TreeEntry, urlbase: string | null): string {
-  return `${pythonLines(entry, urlbase)}\n${variableOf(entry)}`;
+  const variable = variableOf(entry);
+  if (variable !== 'ds') {
+    return `${pythonLines(entry, urlbase)}\n${variable}`;
+  }
+  const expression = pythonExpression(entry.path, urlbase);
+  return `import caterva2\nimport caterva2_jupyter\n\nds = ${expression}\ncaterva2_jupyter.show(ds)`;
 }
 
 /** A name for it: what the examples of the documentation have. */

@@ -125,8 +125,8 @@ function describedFacts(entry: TreeEntry, described: Described | null, texts: Te
           ))
         ]
       : null,
-    info?.chunks ? [texts.__('Chunks'), formatShape(info.chunks)] : null,
-    info?.blocks ? [texts.__('Blocks'), formatShape(info.blocks)] : null,
+    info?.chunks?.length ? [texts.__('Chunks'), formatShape(info.chunks)] : null,
+    info?.blocks?.length ? [texts.__('Blocks'), formatShape(info.blocks)] : null,
     container?.cparams ? [texts.__('Codec'), codecText(container.cparams, texts)] : null,
     container?.cparams && filtersText(container.cparams) ? [texts.__('Filters'), filtersText(container.cparams)] : null,
     container?.nbytes === undefined ? null : [texts.__('Size'), formatBytes(container.nbytes)],
@@ -189,6 +189,9 @@ function freshnessText(freshness: string, texts: Texts): string {
   const age = /age=(\d+)/.exec(freshness);
   if (freshness === 'fresh') {
     return texts.__('up to date');
+  }
+  if (age && Number(age[1]) < 5) {
+    return texts.__('not known to be current');
   }
   return age?.[1] ? texts.__('last known to be current %1 ago', formatAge(Number(age[1]), texts)) : freshness;
 }
