@@ -8,6 +8,7 @@ cookies and tokens stay here, and ours are added in `caterva2_jupyter.upstream`.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 from collections.abc import AsyncIterator, Awaitable, Mapping
 from dataclasses import dataclass
@@ -28,8 +29,11 @@ from caterva2.errors import (
     NotPermitted,
     RequestTooLarge,
     RouteNotFound,
+    ValidationFailed,
 )
+from caterva2.model import wire
 from caterva2.model.paths import DatasetPath
+from caterva2.model.requests import NewUpload
 from caterva2.model.routes import Media, Role, Route, routes_of
 from caterva2.model.users import Scope
 from caterva2_jupyter.handlers import ErrorAnswers
@@ -80,6 +84,8 @@ NOT_SENT = frozenset({"token", "_xsrf", "no_track_activity"})
 QUEUED = 4
 """Pieces of a body that wait to be sent on."""
 MAX_BODY = 1 << 50
+MAX_ANNOUNCEMENT = 1 << 16
+"""Bytes of an announcement of an upload that are looked at."""
 DISCARDED = 64 << 20
 """Rest of a refused body that is read, so that the page sees the answer."""
 STALLED_S = 120.0
@@ -150,6 +156,8 @@ class ProxyHandler(ErrorAnswers, APIHandler):
         self._refusal: Caterva2Error | None = None
         self._forwarding: asyncio.Task[None] | None = None
         self._limit: int | None = None
+        self._announces = False
+        self._gathered = bytearray()
         self._nreceived = 0
         self._discarded = 0
         self._gone = False
@@ -174,6 +182,7 @@ class ProxyHandler(ErrorAnswers, APIHandler):
                 raise
             self._refusal = exc
             self._answered.set()
+            self._watch()
 
     async def _begin(self) -> None:
         method = str(self.request.method)
@@ -188,10 +197,9 @@ class ProxyHandler(ErrorAnswers, APIHandler):
                 f"nothing may be written to {upstream.name!r} from this Jupyter server",
                 hint="it is configured with read_only",
             )
-        limit = self.subscribers.config.max_upload
-        if limit is not None and self._announced > limit:
-            raise self._too_large(limit)
-        self._limit = limit
+        self._limit = self.subscribers.config.max_upload
+        self._check_size(self._announced)
+        self._announces = match.route.name == "new-upload"
         headers = {name: self.request.headers[name] for name in SENT if name in self.request.headers}
         length = self.request.headers.get("Content-Length")
         if self._has_body and length is not None:
@@ -224,14 +232,17 @@ class ProxyHandler(ErrorAnswers, APIHandler):
         if self._answered.is_set():
             # The answer is there before the body: read the rest, for the page reads no answer before.
             self._discarded += len(chunk)
+            self._watch()
             if self._discarded > DISCARDED:
                 self._abort()
             return None
-        if self._limit is not None and self._nreceived > self._limit:
-            self._refusal = self._too_large(self._limit)
-            self._cancel_forwarding()
-            self._answered.set()
+        try:
+            self._check_size(self._nreceived)
+        except RequestTooLarge as exc:
+            self._refuse(exc)
             return None
+        if self._announces and len(self._gathered) < MAX_ANNOUNCEMENT:
+            self._gathered += chunk
         self._watch()
         return self._put(chunk)
 
@@ -261,11 +272,25 @@ class ProxyHandler(ErrorAnswers, APIHandler):
             self._stall.cancel()
             self._stall = None
 
-    def _too_large(self, limit: int) -> RequestTooLarge:
-        return RequestTooLarge(
-            f"an upload through this Jupyter server may have {limit} bytes",
-            hint="it is configured with max_upload",
-        )
+    def _check_size(self, nbytes: int) -> None:
+        """Do nothing if a body may have so many bytes, behind those of an upload that arrived before."""
+        offset = self.request.headers.get("Upload-Offset", "0")
+        before = int(offset) if offset.isdecimal() and len(offset) < 19 else 0
+        if self._limit is not None and before + nbytes > self._limit:
+            raise RequestTooLarge(
+                f"an upload through this Jupyter server may have {self._limit} bytes",
+                hint="it is configured with max_upload",
+            )
+
+    def _check_announcement(self) -> None:
+        """Do nothing if an upload may be as large as announced; a malformed one the subscriber refuses."""
+        with contextlib.suppress(ValidationFailed):
+            self._check_size(wire.from_json(bytes(self._gathered), NewUpload).size)
+
+    def _refuse(self, error: Caterva2Error) -> None:
+        self._refusal = error
+        self._cancel_forwarding()
+        self._answered.set()
 
     # forwarding
 
@@ -294,11 +319,15 @@ class ProxyHandler(ErrorAnswers, APIHandler):
             async for piece in answer.pieces():
                 self.write(piece)
                 await self.flush()
-        self.finish()
 
     async def _proxy(self) -> None:
         """Wait until all is done; what went wrong is the answer."""
         self._unwatch()
+        if self._announces and self._refusal is None:
+            try:
+                self._check_announcement()
+            except RequestTooLarge as exc:
+                self._refuse(exc)
         if self._refusal is not None:
             raise self._refusal
         assert self._forwarding is not None
@@ -307,6 +336,7 @@ class ProxyHandler(ErrorAnswers, APIHandler):
         self._complete.set()
         try:
             await self._forwarding
+            self.finish()
         except Caterva2Error:
             if not self._headers_written:
                 raise

@@ -322,6 +322,28 @@ class TestLimit:
 
         assert error(answer) == (413, "request-too-large")
 
+    async def test_one_in_parts_is_refused_when_it_is_announced(self, page: Page, recorder: Recorder) -> None:
+        answer = await page("caterva2/s/lab/api/uploads", "POST", json={"path": "@public/x", "size": 1025})
+
+        assert error(answer) == (413, "request-too-large")
+        assert recorder.seen() == []
+
+    async def test_one_in_parts_can_not_grow_beyond_it(self, page: Page, recorder: Recorder) -> None:
+        headers = {"Upload-Offset": "1000"}
+
+        fits = await page("caterva2/s/lab/api/uploads/abc", "PATCH", headers=headers, body=b"x" * 24)
+        answer = await page("caterva2/s/lab/api/uploads/abc", "PATCH", headers=headers, body=b"x" * 25)
+
+        assert fits.code == 200
+        assert error(answer) == (413, "request-too-large")
+
+    async def test_a_malformed_announcement_is_for_the_subscriber(
+        self, page: Page, recorder: Recorder
+    ) -> None:
+        await page("caterva2/s/lab/api/uploads", "POST", json={"path": 5})
+
+        assert recorder.requests[-1].body == b'{"path": 5}'
+
     async def test_one_within_it_arrives(self, page: Page, recorder: Recorder) -> None:
         assert (await page("caterva2/s/lab/api/upload/@public/x", "POST", body=b"x" * 1024)).code == 200
         assert recorder.requests[-1].body == b"x" * 1024
