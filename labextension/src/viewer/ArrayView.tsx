@@ -129,12 +129,27 @@ export function ArrayView(props: ArrayViewProps) {
           />
         )}
         {view === 'heatmap' || view === 'line' ? (
-          <ColorControls source={source} selection={selection} field={field} view={view} shape={shape} part={part} state={state} onState={patch} t={t} />
+          <ColorControls
+            source={source}
+            selection={selection}
+            field={field}
+            view={view}
+            shape={shape}
+            part={part}
+            state={state}
+            onState={patch}
+            t={t}
+          />
         ) : null}
         <span className="jp-Caterva2-View-spring" />
         {view === 'table' ? null : (
           <span className="jp-Caterva2-View-group">
-            <IconButton icon="whole" label={t('Show everything')} disabled={state.zoom === undefined} onClick={() => patch({ zoom: undefined })} />
+            <IconButton
+              icon="whole"
+              label={t('Show everything')}
+              disabled={state.zoom === undefined}
+              onClick={() => patch({ zoom: undefined })}
+            />
             <IconButton
               icon="summary"
               label={t('Histogram and summary')}
@@ -149,7 +164,9 @@ export function ArrayView(props: ArrayViewProps) {
         selection={selection}
         roles={view === 'table' ? { x: t('Columns'), y: t('Rows') } : { x: 'x', y: 'y' }}
         settled={status.kind !== 'loading'}
-        onAxes={axes => patch({ x: axes.x, y: axes.y ?? latest.current.y, zoom: undefined, indices: selection.indices })}
+        onAxes={axes =>
+          patch({ x: axes.x, y: axes.y ?? latest.current.y, zoom: undefined, indices: selection.indices })
+        }
         onIndex={onIndex}
         t={t}
       />
@@ -172,7 +189,15 @@ const PART_LABELS: Readonly<Record<Part, string>> = {
   imag: 'Imaginary'
 };
 
-function Plot({ view, plot, dtype }: { readonly view: ViewKind; readonly plot: PlotProps; readonly dtype: DType }) {
+function Plot({
+  view,
+  plot,
+  dtype
+}: {
+  readonly view: ViewKind;
+  readonly plot: PlotProps;
+  readonly dtype: DType;
+}) {
   switch (view) {
     case 'heatmap':
       return <HeatMap {...plot} colors={false} />;
@@ -185,7 +210,11 @@ function Plot({ view, plot, dtype }: { readonly view: ViewKind; readonly plot: P
   }
 }
 
-function Empty(props: { readonly shape: readonly number[]; readonly report: (status: Status) => void; readonly t: Translate }) {
+function Empty(props: {
+  readonly shape: readonly number[];
+  readonly report: (status: Status) => void;
+  readonly t: Translate;
+}) {
   const { report } = props;
   useEffect(() => report({ kind: 'ready' }), [report]);
   return (
@@ -196,7 +225,12 @@ function Empty(props: { readonly shape: readonly number[]; readonly report: (sta
 }
 
 /** Return the column of records that a view draws; none if it draws all of them, or there are none. */
-function fieldOf(dtype: DType, view: ViewKind, shape: readonly number[], state: ViewerState): string | undefined {
+function fieldOf(
+  dtype: DType,
+  view: ViewKind,
+  shape: readonly number[],
+  state: ViewerState
+): string | undefined {
   if (dtype.kind !== 'record') {
     return undefined;
   }
@@ -212,7 +246,12 @@ function usableFields(dtype: DType, view: ViewKind, shape: readonly number[]): s
   return dtype.fields.filter(field => isNumeric(field.dtype)).map(field => field.name);
 }
 
-function fieldChoices(dtype: DType, view: ViewKind, shape: readonly number[], t: Translate): Choice<string>[] {
+function fieldChoices(
+  dtype: DType,
+  view: ViewKind,
+  shape: readonly number[],
+  t: Translate
+): Choice<string>[] {
   const choices = usableFields(dtype, view, shape).map(name => ({ value: name, label: name }));
   return view === 'table' && choices.length > 0 ? [{ value: '', label: t('all') }, ...choices] : choices;
 }

@@ -42,7 +42,10 @@ export function ColorControls(props: {
     <>
       {view === 'line' ? null : (
         <span className="jp-Caterva2-View-colorMap">
-          <span style={{ background: gradient(name, state.reversed === true, 'to right') }} aria-hidden="true" />
+          <span
+            style={{ background: gradient(name, state.reversed === true, 'to right') }}
+            aria-hidden="true"
+          />
           <Select
             label={t('Colour map')}
             hideLabel
@@ -71,26 +74,51 @@ export function ColorControls(props: {
       />
       {range.kind === 'auto' ? null : (
         <span className="jp-Caterva2-View-range">
-          <NumberField label={t('Low end')} hideLabel value={range.low} onChange={low => onState({ range: { ...range, low } })} />
+          <NumberField
+            label={t('Low end')}
+            hideLabel
+            value={range.low}
+            onChange={low => onState({ range: { ...range, low } })}
+          />
           <span aria-hidden="true">–</span>
-          <NumberField label={t('High end')} hideLabel value={range.high} onChange={high => onState({ range: { ...range, high } })} />
+          <NumberField
+            label={t('High end')}
+            hideLabel
+            value={range.high}
+            onChange={high => onState({ range: { ...range, high } })}
+          />
           {range.kind === 'percentile' ? <span aria-hidden="true">%</span> : null}
         </span>
       )}
-      <Toggle label={t('log')} checked={state.scale === 'log'} onChange={checked => onState({ scale: checked ? 'log' : undefined })} />
+      <Toggle
+        label={t('log')}
+        checked={state.scale === 'log'}
+        onChange={checked => onState({ scale: checked ? 'log' : undefined })}
+      />
       {view === 'line' ? null : (
-        <Toggle label="1:1" title={t('Items are squares')} checked={aspect === 'equal'} onChange={checked => onState({ aspect: checked ? 'equal' : 'fill' })} />
+        <Toggle
+          label="1:1"
+          title={t('Items are squares')}
+          checked={aspect === 'equal'}
+          onChange={checked => onState({ aspect: checked ? 'equal' : 'fill' })}
+        />
       )}
     </>
   );
 }
 
 /** Return the ends of the scale as it is now, for somebody who goes on by hand. */
-function currentLimits(props: Parameters<typeof ColorControls>[0], range: RangeChoice): { low: number; high: number } {
+function currentLimits(
+  props: Parameters<typeof ColorControls>[0],
+  range: RangeChoice
+): { low: number; high: number } {
   const { source, shape, selection, field, view } = props;
-  const request = view === 'line' ? planPlane(shape, selection, field, LINE_POINTS) : planPlane(shape, selection, field);
+  const request =
+    view === 'line' ? planPlane(shape, selection, field, LINE_POINTS) : planPlane(shape, selection, field);
   const block = source.blocks.peek(request);
-  return block === undefined ? { low: 0, high: 1 } : limitsOf(source.reals(block, props.part), range, props.state.scale ?? 'linear');
+  return block === undefined
+    ? { low: 0, high: 1 }
+    : limitsOf(source.reals(block, props.part), range, props.state.scale ?? 'linear');
 }
 
 function rounded(limits: { low: number; high: number }): { low: number; high: number } {

@@ -27,7 +27,10 @@ export function DataTable(props: PlotProps & { readonly dtype: DType }) {
   const ordered = canOrder(shape, dtype);
   const order: RowOrder = {
     filter: ordered ? state.filter : undefined,
-    sortby: ordered && dtype.fields.some(one => state.sortby === one.name || state.sortby === `-${one.name}`) ? state.sortby : undefined
+    sortby:
+      ordered && dtype.fields.some(one => state.sortby === one.name || state.sortby === `-${one.name}`)
+        ? state.sortby
+        : undefined
   };
   const version = useStore(source.cells);
   const orderKey = JSON.stringify([order, selection, field]);
@@ -37,7 +40,6 @@ export function DataTable(props: PlotProps & { readonly dtype: DType }) {
   const [longest, setLongest] = useState<readonly number[] | undefined>(undefined);
   const columns = useMemo(
     () => columnsOf(table, dtype, field, longest),
-    // eslint-disable-next-line react-hooks/exhaustive-deps
     [table.columns, table.fields, dtype, field, longest]
   );
   useEffect(() => setLongest(undefined), [source, table.columns, table.fields, field]);
@@ -60,14 +62,18 @@ export function DataTable(props: PlotProps & { readonly dtype: DType }) {
     room.height === 0
       ? []
       : planCells(
-          shape, table, selection, field, order, total,
+          shape,
+          table,
+          selection,
+          field,
+          order,
+          total,
           { start: seenRows.first, stop: seenRows.end },
           { start: seenColumns.first, stop: seenColumns.end }
-        ); // prettier-ignore
+        );
   const wish = `${requests.length} ${requests.map(one => one.slice).join(' ')} ${orderKey}`;
   useEffect(() => {
     source.cells.want(requests);
-    // eslint-disable-next-line react-hooks/exhaustive-deps
   }, [source, wish]);
 
   const blocks = requests.map(request => source.cells.peek(request));
@@ -76,7 +82,9 @@ export function DataTable(props: PlotProps & { readonly dtype: DType }) {
   chosen.learn(here, requests);
   const ready = room.height > 0 && here.length === requests.length;
   useEffect(() => {
-    onStatus(failure !== undefined ? { kind: 'error', reason: failure } : { kind: ready ? 'ready' : 'loading' });
+    onStatus(
+      failure !== undefined ? { kind: 'error', reason: failure } : { kind: ready ? 'ready' : 'loading' }
+    );
   }, [onStatus, failure, ready, version]);
 
   const cellAt = (row: number, column: number) => {
@@ -107,7 +115,10 @@ export function DataTable(props: PlotProps & { readonly dtype: DType }) {
       column: Math.max(0, Math.min(table.columns - 1, column))
     };
     setActive(next);
-    setOffset({ x: across.reveal(next.column, at.x, room.width), y: down.reveal(next.row, at.y, room.height) });
+    setOffset({
+      x: across.reveal(next.column, at.x, room.width),
+      y: down.reveal(next.row, at.y, room.height)
+    });
   };
   const page = Math.max(1, Math.floor(room.height / ROW_HEIGHT) - 1);
   const onKeyDown = (event: React.KeyboardEvent) => {
@@ -145,7 +156,9 @@ export function DataTable(props: PlotProps & { readonly dtype: DType }) {
   const said = describeRows(total, table.rows, order, chosen.known, props);
   return (
     <>
-      {ordered ? <FilterBar filter={order.filter} dtype={dtype} onFilter={filter => onState({ filter })} t={t} /> : null}
+      {ordered ? (
+        <FilterBar filter={order.filter} dtype={dtype} onFilter={filter => onState({ filter })} t={t} />
+      ) : null}
       <div className="jp-Caterva2-View-body">
         <div
           className="jp-Caterva2-View-table"
@@ -159,8 +172,16 @@ export function DataTable(props: PlotProps & { readonly dtype: DType }) {
           onKeyDown={onKeyDown}
         >
           <div style={{ width: gutter + across.scrolled, height: HEAD_HEIGHT + down.scrolled }} />
-          <div className="jp-Caterva2-View-sheet" style={{ width: size.width, height: size.height, marginTop: -(HEAD_HEIGHT + down.scrolled) }}>
-            <div className="jp-Caterva2-View-head" role="row" aria-rowindex={1} style={{ height: HEAD_HEIGHT, left: gutter }}>
+          <div
+            className="jp-Caterva2-View-sheet"
+            style={{ width: size.width, height: size.height, marginTop: -(HEAD_HEIGHT + down.scrolled) }}
+          >
+            <div
+              className="jp-Caterva2-View-head"
+              role="row"
+              aria-rowindex={1}
+              style={{ height: HEAD_HEIGHT, left: gutter }}
+            >
               {cells.map(column => (
                 <HeadCell
                   key={column}
@@ -221,13 +242,19 @@ export function DataTable(props: PlotProps & { readonly dtype: DType }) {
         {failure === undefined ? null : (
           <div className="jp-Caterva2-View-over">
             <Failure
-              title={order.filter === undefined ? t('The rows can not be shown') : t('The rows can not be filtered')}
+              title={
+                order.filter === undefined
+                  ? t('The rows can not be shown')
+                  : t('The rows can not be filtered')
+              }
               text={sentenceOf(failure)}
               retry={{ label: t('Try again'), onClick: () => source.cells.retry() }}
             />
           </div>
         )}
-        {total === 0 && failure === undefined && ready ? <div className="jp-Caterva2-View-over">{t('No rows')}</div> : null}
+        {total === 0 && failure === undefined && ready ? (
+          <div className="jp-Caterva2-View-over">{t('No rows')}</div>
+        ) : null}
       </div>
       <StatusLine
         place={ordered || shape.length === 0 ? '' : formatPlace(shape, selection, undefined)}
@@ -291,8 +318,15 @@ function FilterBar(props: {
   const { t, filter } = props;
   const [draft, setDraft] = useState(filter ?? '');
   useEffect(() => setDraft(filter ?? ''), [filter]);
-  const names = props.dtype.fields.filter(field => ['int', 'uint', 'float'].includes(field.dtype.kind)).map(field => field.name);
-  const example = names[0] === undefined ? '' : names[1] === undefined ? `${names[0]} > 0` : `(${names[0]} > 0) & (${names[1]} < 10)`;
+  const names = props.dtype.fields
+    .filter(field => ['int', 'uint', 'float'].includes(field.dtype.kind))
+    .map(field => field.name);
+  const example =
+    names[0] === undefined
+      ? ''
+      : names[1] === undefined
+        ? `${names[0]} > 0`
+        : `(${names[0]} > 0) & (${names[1]} < 10)`;
   return (
     <form
       className="jp-Caterva2-View-filter"
@@ -466,7 +500,9 @@ function describeRows(total: number, all: number, order: RowOrder, known: boolea
     return t('one item');
   }
   if (order.filter !== undefined) {
-    return known ? filled(t('%1 of %2 rows'), formatCount(total), formatCount(all)) : filled(t('some of %1 rows'), formatCount(all));
+    return known
+      ? filled(t('%1 of %2 rows'), formatCount(total), formatCount(all))
+      : filled(t('some of %1 rows'), formatCount(all));
   }
   if (selection.y === undefined) {
     return filled(t('%1 rows'), formatCount(all));

@@ -72,7 +72,13 @@ export function FileView(props: FileViewProps) {
       return;
     }
     setReads(true);
-    readPiece(api, path, content.bytes.length, content.bytes.length + PIECE, AbortSignal.timeout(60_000)).then(
+    readPiece(
+      api,
+      path,
+      content.bytes.length,
+      content.bytes.length + PIECE,
+      AbortSignal.timeout(60_000)
+    ).then(
       piece => {
         const bytes = new Uint8Array(content.bytes.length + piece.bytes.length);
         bytes.set(content.bytes);
@@ -167,10 +173,17 @@ function TextFile(props: ContentProps) {
         {text}
       </pre>
       {binary ? (
-        <p className="jp-Caterva2-View-more">{filled(t('No text: these are the first bytes of %1.'), formatBytes(content.total))}</p>
+        <p className="jp-Caterva2-View-more">
+          {filled(t('No text: these are the first bytes of %1.'), formatBytes(content.total))}
+        </p>
       ) : content.bytes.length < content.total ? (
         <p className="jp-Caterva2-View-more">
-          <button type="button" className="jp-Caterva2-View-button" disabled={props.reads} onClick={props.more}>
+          <button
+            type="button"
+            className="jp-Caterva2-View-button"
+            disabled={props.reads}
+            onClick={props.more}
+          >
             {t('Show 1 MiB more')}
           </button>
         </p>
@@ -201,7 +214,11 @@ function MarkdownFile(props: ContentProps) {
         <TextFile {...props} />
       ) : (
         <div className="jp-Caterva2-View-document" tabIndex={0} role="region" aria-label={t('Document')}>
-          <Markup className="jp-Caterva2-View-prose jp-mod-page" make={() => renderMarkdown(text, imageAddress)} source={text} />
+          <Markup
+            className="jp-Caterva2-View-prose jp-mod-page"
+            make={() => renderMarkdown(text, imageAddress)}
+            source={text}
+          />
         </div>
       )}
     </>
@@ -209,13 +226,16 @@ function MarkdownFile(props: ContentProps) {
 }
 
 /** Put sanitised nodes into the page. */
-function Markup(props: { readonly className: string; readonly source: string; readonly make: () => DocumentFragment }) {
+function Markup(props: {
+  readonly className: string;
+  readonly source: string;
+  readonly make: () => DocumentFragment;
+}) {
   const place = useRef<HTMLDivElement>(null);
   const { source, make } = props;
   useEffect(() => {
     place.current?.replaceChildren(make());
     // The source is all that it is made of.
-    // eslint-disable-next-line react-hooks/exhaustive-deps
   }, [source]);
   return <div className={props.className} ref={place} />;
 }
@@ -238,7 +258,12 @@ function ImageFile(props: ContentProps) {
   const [broken, setBroken] = useState(false);
   useEffect(() => setBroken(false), [url]);
   if (broken) {
-    return <Failure title={t('The picture can not be shown')} text={t('Its content is not what the ending of its name says.')} />;
+    return (
+      <Failure
+        title={t('The picture can not be shown')}
+        text={t('Its content is not what the ending of its name says.')}
+      />
+    );
   }
   return (
     <>
@@ -328,11 +353,21 @@ function NotebookFile(props: ContentProps) {
   );
 }
 
-function NotebookCellView({ cell, imageAddress }: { readonly cell: NotebookCell; readonly imageAddress: ImageAddress }) {
+function NotebookCellView({
+  cell,
+  imageAddress
+}: {
+  readonly cell: NotebookCell;
+  readonly imageAddress: ImageAddress;
+}) {
   if (cell.kind === 'markdown') {
     return (
       <CellRow>
-        <Markup className="jp-Caterva2-View-prose" source={cell.source} make={() => renderMarkdown(cell.source, imageAddress)} />
+        <Markup
+          className="jp-Caterva2-View-prose"
+          source={cell.source}
+          make={() => renderMarkdown(cell.source, imageAddress)}
+        />
       </CellRow>
     );
   }
@@ -350,7 +385,13 @@ function NotebookCellView({ cell, imageAddress }: { readonly cell: NotebookCell;
   );
 }
 
-function CellRow({ prompt, children }: { readonly prompt?: string | undefined; readonly children: ReactNode }) {
+function CellRow({
+  prompt,
+  children
+}: {
+  readonly prompt?: string | undefined;
+  readonly children: ReactNode;
+}) {
   return (
     <div className="jp-Caterva2-View-notebookRow">
       <span className="jp-Caterva2-View-prompt">{prompt}</span>
@@ -359,14 +400,32 @@ function CellRow({ prompt, children }: { readonly prompt?: string | undefined; r
   );
 }
 
-function OutputView({ output, imageAddress }: { readonly output: Output; readonly imageAddress: ImageAddress }) {
+function OutputView({
+  output,
+  imageAddress
+}: {
+  readonly output: Output;
+  readonly imageAddress: ImageAddress;
+}) {
   switch (output.kind) {
     case 'image':
       return <img className="jp-Caterva2-View-outputImage" src={output.address} alt="" />;
     case 'html':
-      return <Markup className="jp-Caterva2-View-prose" source={output.text} make={() => sanitizeHtml(output.text, imageAddress)} />;
+      return (
+        <Markup
+          className="jp-Caterva2-View-prose"
+          source={output.text}
+          make={() => sanitizeHtml(output.text, imageAddress)}
+        />
+      );
     case 'markdown':
-      return <Markup className="jp-Caterva2-View-prose" source={output.text} make={() => renderMarkdown(output.text, imageAddress)} />;
+      return (
+        <Markup
+          className="jp-Caterva2-View-prose"
+          source={output.text}
+          make={() => renderMarkdown(output.text, imageAddress)}
+        />
+      );
     case 'text':
       return (
         <pre className="jp-Caterva2-View-output" data-error={output.error}>

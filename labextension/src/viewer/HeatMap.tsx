@@ -48,15 +48,20 @@ export function HeatMap(props: PlotProps & { readonly colors: boolean }) {
   const request = planPlane(shape, selection, field);
   const shown = useShown(source.blocks, request, sameRequest);
   const quick = shown.part;
-  const finer = quick === undefined || !shown.current ? undefined : planFiner(request, stepsOf(quick, selection));
+  const finer =
+    quick === undefined || !shown.current ? undefined : planFiner(request, stepsOf(quick, selection));
   const base = (finer === undefined ? undefined : source.blocks.peek(finer)) ?? quick;
   // A picture of a moment ago belongs to where the sliders stood then, and to the axes of then.
   const stood = useStood(selection, request, shown.request);
   const plane = base === undefined || stood === undefined ? undefined : source.plane(base, stood, part);
   const pixels = { width: plot.width * ratio, height: plot.height * ratio };
   const coarse = shown.current && plane !== undefined ? { x: plane.stepX, y: plane.stepY } : undefined;
-  const tiles = coarse === undefined || (finer !== undefined && !isZoomed) ? [] : planTiles(shape, selection, field, view, pixels, coarse);
-  const failure = source.blocks.failure(request) ?? tiles.map(tile => source.blocks.failure(tile)).find(Boolean);
+  const tiles =
+    coarse === undefined || (finer !== undefined && !isZoomed)
+      ? []
+      : planTiles(shape, selection, field, view, pixels, coarse);
+  const failure =
+    source.blocks.failure(request) ?? tiles.map(tile => source.blocks.failure(tile)).find(Boolean);
 
   const likely = useLikely(props);
   // Not while a slider moves: the next quick picture is worth more.
@@ -65,7 +70,6 @@ export function HeatMap(props: PlotProps & { readonly colors: boolean }) {
   useEffect(() => {
     source.blocks.want([request, ...tiles], patient);
     // The wish says all that matters of what is wanted.
-    // eslint-disable-next-line react-hooks/exhaustive-deps
   }, [source, wish, field]);
 
   // The server may not go as far as it is asked to: what is no finer would only hide what is there.
@@ -86,7 +90,13 @@ export function HeatMap(props: PlotProps & { readonly colors: boolean }) {
   const [pictures] = useState(() => new Pictures());
 
   useLayoutEffect(() => {
-    if (canvas.current === null || base === undefined || plane === undefined || stood === undefined || area.width <= 0) {
+    if (
+      canvas.current === null ||
+      base === undefined ||
+      plane === undefined ||
+      stood === undefined ||
+      area.width <= 0
+    ) {
       return;
     }
     const layerOf = (block: Block, flat: Plane): Layer => {
@@ -100,16 +110,36 @@ export function HeatMap(props: PlotProps & { readonly colors: boolean }) {
       );
       return { plane: flat, bitmap };
     };
-    const layers = [layerOf(base, plane), ...fine.map(block => layerOf(block, source.plane(block, selection, part)))];
+    const layers = [
+      layerOf(base, plane),
+      ...fine.map(block => layerOf(block, source.plane(block, selection, part)))
+    ];
     drawLayers(canvas.current, plot, ratio, view, layers);
     // A number of a store's version stands for all blocks in it.
-    // eslint-disable-next-line react-hooks/exhaustive-deps
-  }, [version, base, wish, limits, table, scale, part, colors, ratio, plot.width, plot.height, view.x0, view.x1, view.y0, view.y1]);
+  }, [
+    version,
+    base,
+    wish,
+    limits,
+    table,
+    scale,
+    part,
+    colors,
+    ratio,
+    plot.width,
+    plot.height,
+    view.x0,
+    view.x1,
+    view.y0,
+    view.y1
+  ]);
 
   const ready = base !== undefined && shown.current && area.width > 0;
   const { onStatus } = props;
   useEffect(() => {
-    onStatus(failure !== undefined ? { kind: 'error', reason: failure } : { kind: ready ? 'ready' : 'loading' });
+    onStatus(
+      failure !== undefined ? { kind: 'error', reason: failure } : { kind: ready ? 'ready' : 'loading' }
+    );
   }, [onStatus, failure, ready]);
 
   const zoomTo = (wanted: Rect) => onState({ zoom: isWhole(wanted, whole) ? undefined : wanted });
@@ -131,7 +161,9 @@ export function HeatMap(props: PlotProps & { readonly colors: boolean }) {
     zoomTo(zoomedAt(view, whole, at, Math.exp(Math.max(-240, Math.min(240, lines)) / 300)));
   });
 
-  const drag = useRef<{ id: number; px: number; py: number; view: Rect; box: boolean } | undefined>(undefined);
+  const drag = useRef<{ id: number; px: number; py: number; view: Rect; box: boolean } | undefined>(
+    undefined
+  );
   const [box, setBox] = useState<Rect | undefined>(undefined);
   const place = (event: React.PointerEvent<HTMLCanvasElement>) => {
     const bounds = event.currentTarget.getBoundingClientRect();
@@ -150,7 +182,12 @@ export function HeatMap(props: PlotProps & { readonly colors: boolean }) {
       setPointer({ x: px, y: py });
     } else if (start.box) {
       setPointer(undefined);
-      setBox({ x0: Math.min(px, start.px), y0: Math.min(py, start.py), x1: Math.max(px, start.px), y1: Math.max(py, start.py) });
+      setBox({
+        x0: Math.min(px, start.px),
+        y0: Math.min(py, start.py),
+        x1: Math.max(px, start.px),
+        y1: Math.max(py, start.py)
+      });
     } else if (isZoomed) {
       const dx = ((start.px - px) / plot.width) * widthOf(view);
       const dy = ((start.py - py) / plot.height) * heightOf(view);
@@ -201,25 +238,37 @@ export function HeatMap(props: PlotProps & { readonly colors: boolean }) {
   };
 
   const over = pointer === undefined ? undefined : toIndex(pointer.x, pointer.y);
-  const found = over === undefined || stood === undefined ? undefined : readOut(source, [...fine].reverse(), base, stood, part, over);
+  const found =
+    over === undefined || stood === undefined
+      ? undefined
+      : readOut(source, [...fine].reverse(), base, stood, part, over);
   const finest = fine[0] === undefined ? plane : source.plane(fine[0], selection, part);
   const said =
     finest === undefined || stood === undefined
       ? ''
-      : caption({ shape, selection: stood, stepX: finest.stepX, stepY: finest.stepY, view: isZoomed ? view : undefined }, t);
+      : caption(
+          {
+            shape,
+            selection: stood,
+            stepX: finest.stepX,
+            stepY: finest.stepY,
+            view: isZoomed ? view : undefined
+          },
+          t
+        );
   const where = stood === undefined ? '' : formatPlace(shape, stood, isZoomed ? view : undefined);
   const left = MARGIN.left + Math.max(0, (area.width - plot.width) / 2);
   const top = MARGIN.top + Math.max(0, (area.height - plot.height) / 2);
+  const depth = selection.channel === undefined ? 1 : (shape[selection.channel] ?? 1);
   const covered = fine.length > 0 && fine.length === tiles.length;
   const seen = useMemo(() => {
     if (plane === undefined || state.summary !== true) {
       return undefined;
     }
     if (!covered) {
-      return [itemsIn(plane, view)];
+      return [itemsIn(plane, view, depth)];
     }
-    return fine.map(block => itemsIn(source.plane(block, selection, part), view));
-    // eslint-disable-next-line react-hooks/exhaustive-deps
+    return fine.map(block => itemsIn(source.plane(block, selection, part), view, depth));
   }, [plane?.values, covered, state.summary, part, view.x0, view.x1, view.y0, view.y1, fine.length]);
 
   return (
@@ -292,7 +341,14 @@ export function HeatMap(props: PlotProps & { readonly colors: boolean }) {
           </div>
         ) : null}
         {state.summary === true && seen !== undefined ? (
-          <SummaryPanel parts={seen} limits={limits} scale={scale} colorMap={colors ? undefined : mapName} reversed={reversed} t={t} />
+          <SummaryPanel
+            parts={seen}
+            limits={limits}
+            scale={scale}
+            colorMap={colors ? undefined : mapName}
+            reversed={reversed}
+            t={t}
+          />
         ) : null}
       </div>
       <StatusLine

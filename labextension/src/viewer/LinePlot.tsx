@@ -23,14 +23,16 @@ const AUTO = { kind: 'auto' } as const;
 /** Fewer items than so many are drawn with dots. */
 const DOTS = 120;
 
-const sameRequest = (one: WindowRequest, other: WindowRequest) => one.slice === other.slice && one.field === other.field;
+const sameRequest = (one: WindowRequest, other: WindowRequest) =>
+  one.slice === other.slice && one.field === other.field;
 
 export function LinePlot(props: PlotProps) {
   const { source, shape, selection, field, part, state, moved, onState, onStatus, t } = props;
   const length = shape[selection.x] ?? 1;
   const whole = { x0: 0, x1: Math.max(1, length), y0: 0, y1: 1 };
   const zoom = state.zoom;
-  const view = zoom === undefined ? whole : { ...whole, x0: Math.max(0, zoom.x0), x1: Math.min(whole.x1, zoom.x1) };
+  const view =
+    zoom === undefined ? whole : { ...whole, x0: Math.max(0, zoom.x0), x1: Math.min(whole.x1, zoom.x1) };
   const isZoomed = !isWhole(view, whole);
   const frame = useRef<HTMLDivElement>(null);
   const size = useSize(frame);
@@ -46,7 +48,8 @@ export function LinePlot(props: PlotProps) {
   const shown = useShown(source.blocks, request, sameRequest);
   const base = shown.part;
   const coarse = base?.step[0] ?? 1;
-  const stretch = shown.current && isZoomed ? planStretch(shape, selection, field, view.x0, view.x1, coarse) : undefined;
+  const stretch =
+    shown.current && isZoomed ? planStretch(shape, selection, field, view.x0, view.x1, coarse) : undefined;
   const likely =
     moved === undefined
       ? []
@@ -57,14 +60,15 @@ export function LinePlot(props: PlotProps) {
   const wish = [...urgent, ...likely].map(one => one.slice).join(' ');
   useEffect(() => {
     source.blocks.want(urgent, likely);
-    // eslint-disable-next-line react-hooks/exhaustive-deps
   }, [source, wish, field]);
   const fine = stretch === undefined ? undefined : source.blocks.peek(stretch);
   const block = fine ?? base;
   const failure = urgent.map(one => source.blocks.failure(one)).find(Boolean);
   const ready = base !== undefined && shown.current && size.width > 0;
   useEffect(() => {
-    onStatus(failure !== undefined ? { kind: 'error', reason: failure } : { kind: ready ? 'ready' : 'loading' });
+    onStatus(
+      failure !== undefined ? { kind: 'error', reason: failure } : { kind: ready ? 'ready' : 'loading' }
+    );
   }, [onStatus, failure, ready]);
 
   const plane = block === undefined ? undefined : source.plane(block, selection, part);
@@ -72,7 +76,6 @@ export function LinePlot(props: PlotProps) {
   const range = state.range ?? AUTO;
   const seen = useMemo(
     () => (plane === undefined ? undefined : itemsIn(plane, { ...view, y0: 0, y1: 1 })),
-    // eslint-disable-next-line react-hooks/exhaustive-deps
     [plane?.values, view.x0, view.x1]
   );
   const limits = useMemo(() => {
@@ -80,7 +83,8 @@ export function LinePlot(props: PlotProps) {
     if (scale === 'log') {
       return found.low < found.high ? found : { low: found.low / 2, high: found.high * 2 };
     }
-    const room = range.kind === 'manual' ? 0 : (found.high - found.low) * 0.04 || Math.abs(found.high) * 0.1 || 1;
+    const room =
+      range.kind === 'manual' ? 0 : (found.high - found.low) * 0.04 || Math.abs(found.high) * 0.1 || 1;
     return { low: found.low - room, high: found.high + room };
   }, [seen, range, scale]);
   const rise =
@@ -90,7 +94,8 @@ export function LinePlot(props: PlotProps) {
   const drawn = { from: view.x0, to: view.x1, width: box.width, height: box.height, rise };
   const path = plane === undefined || box.width === 0 ? '' : curvePath(plane, drawn);
 
-  const zoomTo = (wanted: typeof whole) => onState({ zoom: isWhole(wanted, whole) ? undefined : { ...wanted, y0: 0, y1: 1 } });
+  const zoomTo = (wanted: typeof whole) =>
+    onState({ zoom: isWhole(wanted, whole) ? undefined : { ...wanted, y0: 0, y1: 1 } });
   const toIndex = (px: number) => view.x0 + (px / Math.max(1, box.width)) * widthOf(view);
   // Only the horizontal axis is zoomed; the other one is as small as the smallest zoom.
   const zoomAround = (x: number, factor: number) => {
@@ -148,7 +153,9 @@ export function LinePlot(props: PlotProps) {
   const itemX = item === undefined ? 0 : ((item.x + 0.5 - view.x0) / widthOf(view)) * box.width;
   const itemY = item === undefined ? NaN : box.height * (1 - rise(item.value));
   const said =
-    plane === undefined ? '' : caption({ shape, selection, stepX: plane.stepX, stepY: 1, view: isZoomed ? view : undefined }, t);
+    plane === undefined
+      ? ''
+      : caption({ shape, selection, stepX: plane.stepX, stepY: 1, view: isZoomed ? view : undefined }, t);
   const where = formatPlace(shape, selection, isZoomed ? view : undefined);
   const few = plane !== undefined && countOf(rangeOf(plane, view.x0, view.x1)) <= DOTS;
   return (
@@ -160,7 +167,12 @@ export function LinePlot(props: PlotProps) {
             box={box}
             grid
             x={{ from: view.x0, to: view.x1, title: `${t('axis')} ${selection.x}`, cells: true }}
-            y={{ from: limits.low, to: limits.high, title: field ?? (block?.dtype.kind === 'complex' ? t(part) : t('value')), scale }}
+            y={{
+              from: limits.low,
+              to: limits.high,
+              title: field ?? (block?.dtype.kind === 'complex' ? t(part) : t('value')),
+              scale
+            }}
             mark={undefined}
           />
           <svg
@@ -216,7 +228,14 @@ export function LinePlot(props: PlotProps) {
           </div>
         ) : null}
         {state.summary === true && seen !== undefined ? (
-          <SummaryPanel parts={[seen]} limits={undefined} scale="linear" colorMap={undefined} reversed={false} t={t} />
+          <SummaryPanel
+            parts={[seen]}
+            limits={undefined}
+            scale="linear"
+            colorMap={undefined}
+            reversed={false}
+            t={t}
+          />
         ) : null}
       </div>
       <StatusLine

@@ -43,7 +43,8 @@ export function PlotAxes(props: {
   const right = box.left + box.width;
   const bottom = box.top + box.height;
   const atX = (value: number) => box.left + fraction(x, value) * box.width;
-  const atY = (value: number) => (y.down === true ? box.top + fraction(y, value) * box.height : bottom - fraction(y, value) * box.height);
+  const atY = (value: number) =>
+    y.down === true ? box.top + fraction(y, value) * box.height : bottom - fraction(y, value) * box.height;
   const xs = marksOf(x, box.width / 80);
   const ys = marksOf(y, box.height / 44);
   const widest = Math.max(1, ...ys.map(value => markText(y, value).length));
@@ -60,7 +61,13 @@ export function PlotAxes(props: {
           ))}
         </g>
       ) : null}
-      <rect className="jp-Caterva2-View-border" x={box.left - 0.5} y={box.top - 0.5} width={box.width + 1} height={box.height + 1} />
+      <rect
+        className="jp-Caterva2-View-border"
+        x={box.left - 0.5}
+        y={box.top - 0.5}
+        width={box.width + 1}
+        height={box.height + 1}
+      />
       {xs.map(value => (
         <g key={value} transform={`translate(${round(atX(value))} ${bottom})`}>
           <line y1={1} y2={5} />
@@ -77,7 +84,12 @@ export function PlotAxes(props: {
           </text>
         </g>
       ))}
-      <text className="jp-Caterva2-View-axisTitle" x={box.left + box.width / 2} y={bottom + 35} textAnchor="middle">
+      <text
+        className="jp-Caterva2-View-axisTitle"
+        x={box.left + box.width / 2}
+        y={bottom + 35}
+        textAnchor="middle"
+      >
         {x.title}
       </text>
       <text

@@ -56,7 +56,9 @@ export function SummaryPanel(props: {
             style={
               props.colorMap === undefined
                 ? undefined
-                : { fill: `rgb(${colorAt(props.colorMap, (index + 0.5) / bins.counts.length, props.reversed).join(' ')})` }
+                : {
+                    fill: `rgb(${colorAt(props.colorMap, (index + 0.5) / bins.counts.length, props.reversed).join(' ')})`
+                  }
             }
           />
         ))}

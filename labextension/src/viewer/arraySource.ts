@@ -49,7 +49,7 @@ export interface CellBlock extends Sized {
   readonly freshness: Freshness;
 }
 
-const CAPACITY = { capacity: 160 << 20, parallel: 4 };
+const CAPACITY = { capacity: 128 << 20, parallel: 4 };
 const CELL_CAPACITY = { capacity: 32 << 20, parallel: 4 };
 /** What a cell takes in memory, roughly. */
 const CELL_BYTES = 48;
@@ -136,7 +136,9 @@ export function planeOf(block: Block, selection: Selection, values: Reals): Plan
 /** Read the header that tells how fresh an answer is: `fresh`, or `stale; age=40`. */
 export function readFreshness(text: string | null): Freshness {
   const stale = /^stale(?:;\s*age=(\d+))?/.exec(text ?? '');
-  return stale === null ? { fresh: true, ageSeconds: 0 } : { fresh: false, ageSeconds: Number(stale[1] ?? 0) };
+  return stale === null
+    ? { fresh: true, ageSeconds: 0 }
+    : { fresh: false, ageSeconds: Number(stale[1] ?? 0) };
 }
 
 function blockQuery(request: WindowRequest): Record<string, string> {
@@ -171,7 +173,9 @@ async function readBlock(request: WindowRequest, answer: Response): Promise<Bloc
     throw new Error(`the answer has ${numbers.length} numbers of ${wanted}`);
   }
   const freshness = readFreshness(answer.headers.get('Caterva2-Freshness'));
-  return { request, shape, step, dtype, numbers, freshness, nbytes: 2 * bytes.byteLength };
+  // Beside the numbers there is a bitmap of them.
+  const nbytes = bytes.byteLength + 4 * numbers.length;
+  return { request, shape, step, dtype, numbers, freshness, nbytes };
 }
 
 async function readCells(request: CellRequest, answer: Response): Promise<CellBlock> {
@@ -187,7 +191,12 @@ async function readCells(request: CellRequest, answer: Response): Promise<CellBl
     cells,
     total: total === null ? undefined : Number(total),
     freshness: readFreshness(answer.headers.get('Caterva2-Freshness')),
-    nbytes: CELL_BYTES * Math.max(1, sizes.reduce((all, one) => all * one, 1))
+    nbytes:
+      CELL_BYTES *
+      Math.max(
+        1,
+        sizes.reduce((all, one) => all * one, 1)
+      )
   };
 }
 

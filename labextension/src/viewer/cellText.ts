@@ -13,7 +13,9 @@ export function cellText(cell: Cell | undefined, dtype: DType | undefined): stri
     return '–';
   }
   if (typeof cell === 'number') {
-    return dtype?.kind === 'int' || dtype?.kind === 'uint' ? String(cell).replace('-', '−') : formatNumber(cell, dtype?.size === 4 ? 7 : 10);
+    return dtype?.kind === 'int' || dtype?.kind === 'uint'
+      ? String(cell).replace('-', '−')
+      : formatNumber(cell, dtype?.size === 4 ? 7 : 10);
   }
   if (typeof cell === 'object') {
     return `(${cell.map(one => cellText(one, undefined)).join(', ')})`;

@@ -17,8 +17,7 @@ const STOPS: Readonly<Record<string, string>> = {
     '30123b392a734040a24456c7466be34680f64294ff37a8fa28bceb1ccdd818ddc21fe9af32f2984ef97d6dfe628bff4ba4fc3cb9f635cdec34dfdf37eecf3af8be39fdac34fe962bfb7e21f46617eb500edf3f08d02f05be2102a91601920b017a0403',
   coolwarm:
     '3b4cc04e68d86282ea779af78db0fea3c2feb9d0f9ccd9eddddcdcecd3c5f5c4acf7b093f4987aeb7d62dd5f4bca3b37b40426',
-  RdBu:
-    '67001f960f27bb2a34d25849e58368f5ac8bfbceb7fbe6daf6f7f7deebf2c0dceb98c8e068abd03e8cbf2870b115508d053061',
+  RdBu: '67001f960f27bb2a34d25849e58368f5ac8bfbceb7fbe6daf6f7f7deebf2c0dceb98c8e068abd03e8cbf2870b115508d053061',
   twilight:
     'e2d9e2d7d7ddc4ced4acc2cc95b5c781a6c37297c16887be6276ba5f64b55e51ad5d3da1592a8f511b7745135c3811452f14363a113a4a13425f174a741e4f872750983550a64550b25652bb6958c27c63c89073cca389d1b6a3d8c7bedfd4d6e2d9e2'
 };
@@ -39,8 +38,10 @@ export function colorAt(name: string, place: number, reversed = false): Rgb {
   const at = clipped * last;
   const low = Math.min(Math.floor(at), last - 1);
   const rest = at - low;
-  const channel = (stop: number, index: number) => parseInt(text.slice(6 * stop + 2 * index, 6 * stop + 2 * index + 2), 16);
-  const mixed = (index: number) => Math.round(channel(low, index) * (1 - rest) + channel(low + 1, index) * rest);
+  const channel = (stop: number, index: number) =>
+    parseInt(text.slice(6 * stop + 2 * index, 6 * stop + 2 * index + 2), 16);
+  const mixed = (index: number) =>
+    Math.round(channel(low, index) * (1 - rest) + channel(low + 1, index) * rest);
   return [mixed(0), mixed(1), mixed(2)];
 }
 
@@ -56,7 +57,10 @@ export function lookupTable(name: string, reversed = false): Uint32Array {
 
 /** Return a map as a CSS gradient. */
 export function gradient(name: string, reversed: boolean, direction: 'to right' | 'to top'): string {
-  const stops = Array.from({ length: 17 }, (_, index) => `rgb(${colorAt(name, index / 16, reversed).join(' ')})`);
+  const stops = Array.from(
+    { length: 17 },
+    (_, index) => `rgb(${colorAt(name, index / 16, reversed).join(' ')})`
+  );
   return `linear-gradient(${direction}, ${stops.join(', ')})`;
 }
 

@@ -17,6 +17,8 @@ const PATHS = {
   forth: 'M6 3.5 10.5 8 6 12.5',
   swap: 'M3 5.5h9.5M10 3l2.5 2.5L10 8M13 10.5H3.5M6 8l-2.5 2.5L6 13',
   warning: 'M8 2 14.5 13.5h-13zM8 6.5v3.5M8 11.6v.4',
+  copy: 'M5.5 5.5V2.5h8v8h-3M2.5 5.5h8v8h-8z',
+  done: 'M3 8.5 6.5 12 13 4.5',
   up: 'M4 10l4-4 4 4',
   down: 'M4 6l4 4 4-4'
 } as const;
@@ -162,7 +164,11 @@ export function NumberField(props: {
         type="text"
         inputMode={props.whole === undefined ? 'decimal' : 'numeric'}
         className="jp-Caterva2-View-number"
-        style={props.whole === undefined ? undefined : { width: `calc(${Math.max(2, String(props.whole.high).length)}ch + 18px)` }}
+        style={
+          props.whole === undefined
+            ? undefined
+            : { width: `calc(${Math.max(2, String(props.whole.high).length)}ch + 18px)` }
+        }
         value={draft}
         onChange={event => setDraft(event.target.value)}
         onBlur={commit}
@@ -186,7 +192,11 @@ export function Toggle(props: {
 }) {
   return (
     <label className="jp-Caterva2-View-toggle" title={props.title}>
-      <input type="checkbox" checked={props.checked} onChange={event => props.onChange(event.target.checked)} />
+      <input
+        type="checkbox"
+        checked={props.checked}
+        onChange={event => props.onChange(event.target.checked)}
+      />
       <span>{props.label}</span>
     </label>
   );

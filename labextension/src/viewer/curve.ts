@@ -24,7 +24,8 @@ export function rangeOf(plane: Plane, from: number, to: number): { first: number
  */
 export function curvePath(plane: Plane, frame: Frame): string {
   const { first, end } = rangeOf(plane, frame.from - plane.stepX, frame.to + plane.stepX);
-  const toX = (item: number) => ((plane.x + item * plane.stepX + 0.5 - frame.from) / (frame.to - frame.from)) * frame.width;
+  const toX = (item: number) =>
+    ((plane.x + item * plane.stepX + 0.5 - frame.from) / (frame.to - frame.from)) * frame.width;
   const toY = (item: number) => {
     const rise = frame.rise(plane.values[item * plane.strideX] ?? NaN);
     return rise - rise === 0 ? frame.height * (1 - Math.max(-2, Math.min(3, rise))) : NaN;

@@ -76,7 +76,10 @@ export function describe(path: string, info: unknown): Description {
     return { kind: 'broken', reason: String(given.get('error') ?? 'the file can not be read') };
   }
   const size = given.get('size') ?? given.get('nbytes');
-  return { kind: given.get('kind') === 'frame' ? 'binary' : fileKind(path), size: typeof size === 'number' ? size : 0 };
+  return {
+    kind: given.get('kind') === 'frame' ? 'binary' : fileKind(path),
+    size: typeof size === 'number' ? size : 0
+  };
 }
 
 /** Guess what a file is by its name. */
@@ -87,7 +90,9 @@ export function fileKind(path: string): FileKind {
   if (kind !== undefined) {
     return kind;
   }
-  return TEXTS.includes(ending) || ['readme', 'license', 'makefile', 'changelog'].includes(name) ? 'text' : 'binary';
+  return TEXTS.includes(ending) || ['readme', 'license', 'makefile', 'changelog'].includes(name)
+    ? 'text'
+    : 'binary';
 }
 
 /** Return the media type of a picture; never one that a page would run. */

@@ -1,6 +1,7 @@
 /** What the items of a window are, and how their raw little-endian bytes become numbers. */
 
-export type ItemKind = 'bool' | 'int' | 'uint' | 'float' | 'complex' | 'bytes' | 'text' | 'date' | 'delta' | 'record' | 'other';
+export type ItemKind =
+  'bool' | 'int' | 'uint' | 'float' | 'complex' | 'bytes' | 'text' | 'date' | 'delta' | 'record' | 'other';
 
 export interface Field {
   readonly name: string;
@@ -236,7 +237,12 @@ function parseRecord(text: string): DType {
       offset += field.bytes;
     }
   }
-  return { kind: 'record', size: offset, label: fields.length === 1 ? '1 field' : `${fields.length} fields`, fields };
+  return {
+    kind: 'record',
+    size: offset,
+    label: fields.length === 1 ? '1 field' : `${fields.length} fields`,
+    fields
+  };
 }
 
 function parseField(row: unknown, offset: number): { field: Field; bytes: number } | undefined {
@@ -262,8 +268,15 @@ function fromPython(text: string): unknown {
   const rows: unknown[] = [];
   const one = /\(\s*(?:'([^']*)'|"([^"]*)")\s*,\s*(?:'([^']*)'|"([^"]*)")\s*(?:,\s*\(([^)]*)\)\s*)?\)/g;
   for (const match of text.matchAll(one)) {
-    const shape = match[5]?.split(',').filter(count => count.trim() !== '').map(Number);
-    rows.push([match[1] ?? match[2] ?? '', match[3] ?? match[4] ?? '', ...(shape === undefined ? [] : [shape])]);
+    const shape = match[5]
+      ?.split(',')
+      .filter(count => count.trim() !== '')
+      .map(Number);
+    rows.push([
+      match[1] ?? match[2] ?? '',
+      match[3] ?? match[4] ?? '',
+      ...(shape === undefined ? [] : [shape])
+    ]);
   }
   return rows;
 }

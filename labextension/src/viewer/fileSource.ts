@@ -11,8 +11,19 @@ export interface Piece {
 }
 
 /** Read bytes of a file from `start` to before `stop`; fewer at its end. */
-export async function readPiece(api: Api, path: string, start: number, stop: number, signal: AbortSignal): Promise<Piece> {
-  const answer = await api.get('download/', path, {}, { signal, headers: { Range: `bytes=${start}-${stop - 1}` } });
+export async function readPiece(
+  api: Api,
+  path: string,
+  start: number,
+  stop: number,
+  signal: AbortSignal
+): Promise<Piece> {
+  const answer = await api.get(
+    'download/',
+    path,
+    {},
+    { signal, headers: { Range: `bytes=${start}-${stop - 1}` } }
+  );
   const bytes = new Uint8Array(await answer.arrayBuffer());
   const freshness = readFreshness(answer.headers.get('Caterva2-Freshness'));
   const total = /\/(\d+)$/.exec(answer.headers.get('Content-Range') ?? '')?.[1];

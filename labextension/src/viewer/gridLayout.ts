@@ -29,7 +29,11 @@ export class Track {
   readonly scrolled: number;
 
   startOf(index: number): number {
-    return typeof this.size === 'number' ? index * this.size : index === 0 ? 0 : (this.ends[Math.min(index, this.ends.length) - 1] ?? 0);
+    return typeof this.size === 'number'
+      ? index * this.size
+      : index === 0
+        ? 0
+        : (this.ends[Math.min(index, this.ends.length) - 1] ?? 0);
   }
 
   sizeOf(index: number): number {

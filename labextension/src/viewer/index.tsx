@@ -49,10 +49,21 @@ export default function Viewer(props: ViewerProps) {
   const { source, reason } = useSource(api, path, described, found.mark);
 
   const shown: Status['kind'] =
-    described === undefined ? (found.failure === undefined ? 'loading' : 'error') : described.kind === 'broken' ? 'error' : status.kind;
+    described === undefined
+      ? found.failure === undefined
+        ? 'loading'
+        : 'error'
+      : described.kind === 'broken'
+        ? 'error'
+        : status.kind;
   const name = path.slice(path.lastIndexOf('/') + 1);
   return (
-    <div className="jp-Caterva2-View" data-state={shown} data-kind={described?.kind} aria-busy={shown === 'loading'}>
+    <div
+      className="jp-Caterva2-View"
+      data-state={shown}
+      data-kind={described?.kind}
+      aria-busy={shown === 'loading'}
+    >
       {described === undefined ? (
         found.failure === undefined ? (
           <Waiting t={translate} />
@@ -120,9 +131,16 @@ function useGenerations(events: EventFeed, path: string): { generation: number; 
         first = false;
         return;
       }
-      const changedPath = event.type === 'dataset-changed' ? event.entry.path : event.type === 'dataset-removed' ? event.path : undefined;
+      const changedPath =
+        event.type === 'dataset-changed'
+          ? event.entry.path
+          : event.type === 'dataset-removed'
+            ? event.path
+            : undefined;
       const concerns =
-        changedPath === undefined ? path.startsWith(`${event.root}/`) : `${event.root}/${changedPath}` === path;
+        changedPath === undefined
+          ? path.startsWith(`${event.root}/`)
+          : `${event.root}/${changedPath}` === path;
       if (concerns) {
         setCounts(before => ({ ...before, generation: before.generation + 1 }));
       }
@@ -145,7 +163,11 @@ interface Found {
 
 /** Read what a path is; again at each new count. What was known stays until it is known anew. */
 function useDescription(api: Api, path: string, count: number): Found {
-  const [found, setFound] = useState<Omit<Found, 'retry'>>({ description: undefined, failure: undefined, mark: '' });
+  const [found, setFound] = useState<Omit<Found, 'retry'>>({
+    description: undefined,
+    failure: undefined,
+    mark: ''
+  });
   const [tries, setTries] = useState(0);
   useEffect(() => {
     const controller = new AbortController();
@@ -175,7 +197,8 @@ function useDescription(api: Api, path: string, count: number): Found {
 
 /** Keep the windows of an array; forget them when it has changed, and begin anew when it is another one. */
 function useSource(api: Api, path: string, description: Description | undefined, mark: string) {
-  const reason = description?.kind === 'array' ? `${description.dtype.label} ${description.shape.join(',')}` : '';
+  const reason =
+    description?.kind === 'array' ? `${description.dtype.label} ${description.shape.join(',')}` : '';
   const source = useMemo(
     () =>
       reason === ''
@@ -192,7 +215,6 @@ function useSource(api: Api, path: string, description: Description | undefined,
     }
     setSeen({ source, mark });
     // Only a new mark is news.
-    // eslint-disable-next-line react-hooks/exhaustive-deps
   }, [source, mark]);
   useEffect(() => () => source?.dispose(), [source]);
   return { source, reason };

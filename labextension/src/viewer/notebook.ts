@@ -38,7 +38,6 @@ export function readNotebook(text: string): Notebook {
 
 /** Remove the codes by which terminals colour text. */
 export function withoutColors(text: string): string {
-  // eslint-disable-next-line no-control-regex
   return text.replace(/\u001b\[[0-9;?]*[ -/]*[@-~]/g, '');
 }
 
@@ -57,10 +56,18 @@ function readCell(cell: Fields): NotebookCell {
 function readOutput(output: Fields): Output[] {
   switch (output.get('output_type')) {
     case 'stream':
-      return [{ kind: 'text', text: withoutColors(lines(output.get('text'))), error: output.get('name') === 'stderr' }];
+      return [
+        {
+          kind: 'text',
+          text: withoutColors(lines(output.get('text'))),
+          error: output.get('name') === 'stderr'
+        }
+      ];
     case 'error': {
       const trace = output.get('traceback');
-      const text = Array.isArray(trace) ? trace.join('\n') : `${String(output.get('ename'))}: ${String(output.get('evalue'))}`;
+      const text = Array.isArray(trace)
+        ? trace.join('\n')
+        : `${String(output.get('ename'))}: ${String(output.get('evalue'))}`;
       return [{ kind: 'text', text: withoutColors(text), error: true }];
     }
     case 'display_data':

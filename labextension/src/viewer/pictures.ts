@@ -13,7 +13,12 @@ export interface Layer {
 /** Bitmaps of blocks; a block's bitmap goes with it. */
 export class Pictures {
   /** Return the bitmap of a block; painted anew if `style` is not that of the last time. */
-  bitmap(block: Block, style: string, plane: Plane, paint: () => Uint32Array<ArrayBuffer>): HTMLCanvasElement {
+  bitmap(
+    block: Block,
+    style: string,
+    plane: Plane,
+    paint: () => Uint32Array<ArrayBuffer>
+  ): HTMLCanvasElement {
     const known = this._bitmaps.get(block);
     if (known?.style === style) {
       return known.bitmap;
@@ -31,7 +36,13 @@ export class Pictures {
 }
 
 /** Draw layers, the coarse first, so that the rectangle `view` of the array fills the canvas. */
-export function drawLayers(canvas: HTMLCanvasElement, size: Size, ratio: number, view: Rect, layers: readonly Layer[]): void {
+export function drawLayers(
+  canvas: HTMLCanvasElement,
+  size: Size,
+  ratio: number,
+  view: Rect,
+  layers: readonly Layer[]
+): void {
   const width = Math.max(1, Math.round(size.width * ratio));
   const height = Math.max(1, Math.round(size.height * ratio));
   if (canvas.width !== width || canvas.height !== height) {
@@ -46,7 +57,10 @@ export function drawLayers(canvas: HTMLCanvasElement, size: Size, ratio: number,
   const scaleX = width / widthOf(view);
   const scaleY = height / heightOf(view);
   for (const { plane, bitmap } of layers) {
-    const first = { x: Math.max(0, Math.floor((view.x0 - plane.x) / plane.stepX)), y: Math.max(0, Math.floor((view.y0 - plane.y) / plane.stepY)) };
+    const first = {
+      x: Math.max(0, Math.floor((view.x0 - plane.x) / plane.stepX)),
+      y: Math.max(0, Math.floor((view.y0 - plane.y) / plane.stepY))
+    };
     const end = {
       x: Math.min(plane.width, Math.ceil((view.x1 - plane.x) / plane.stepX)),
       y: Math.min(plane.height, Math.ceil((view.y1 - plane.y) / plane.stepY))

@@ -36,7 +36,11 @@ export function covers(plane: Plane, stop: { readonly x: number; readonly y: num
 }
 
 /** Return the item of a plane that is drawn at an array index, and its own index; none outside. */
-export function itemAt(plane: Plane, x: number, y: number): { value: number; x: number; y: number; at: number } | undefined {
+export function itemAt(
+  plane: Plane,
+  x: number,
+  y: number
+): { value: number; x: number; y: number; at: number } | undefined {
   const column = Math.floor((x - plane.x) / plane.stepX);
   const row = Math.floor((y - plane.y) / plane.stepY);
   if (column < 0 || row < 0 || column >= plane.width || row >= plane.height) {
@@ -49,9 +53,12 @@ export function itemAt(plane: Plane, x: number, y: number): { value: number; x: 
     : { value, x: plane.x + column * plane.stepX, y: plane.y + row * plane.stepY, at };
 }
 
-/** Copy the items that lie in a rectangle of array indices. */
-export function itemsIn(plane: Plane, rect: Rect): Reals {
-  const first = { x: clampTo((rect.x0 - plane.x) / plane.stepX, plane.width), y: clampTo((rect.y0 - plane.y) / plane.stepY, plane.height) };
+/** Copy the items that lie in a rectangle of array indices; of pixels, all their `depth` colours. */
+export function itemsIn(plane: Plane, rect: Rect, depth = 1): Reals {
+  const first = {
+    x: clampTo((rect.x0 - plane.x) / plane.stepX, plane.width),
+    y: clampTo((rect.y0 - plane.y) / plane.stepY, plane.height)
+  };
   const last = {
     x: clampTo(Math.ceil((rect.x1 - plane.x) / plane.stepX), plane.width),
     y: clampTo(Math.ceil((rect.y1 - plane.y) / plane.stepY), plane.height)
@@ -60,11 +67,14 @@ export function itemsIn(plane: Plane, rect: Rect): Reals {
   if (width === plane.width && height === plane.height) {
     return plane.values;
   }
-  const items = new Float64Array(Math.max(0, width * height));
+  const items = new Float64Array(Math.max(0, width * height * depth));
   let next = 0;
   for (let row = first.y; row < last.y; row++) {
     for (let column = first.x; column < last.x; column++) {
-      items[next++] = plane.values[row * plane.strideY + column * plane.strideX] ?? NaN;
+      const at = row * plane.strideY + column * plane.strideX;
+      for (let color = 0; color < depth; color++) {
+        items[next++] = plane.values[at + color] ?? NaN;
+      }
     }
   }
   return items;
@@ -75,7 +85,12 @@ export function itemsIn(plane: Plane, rect: Rect): Reals {
  *
  * What is no number, and on a logarithmic scale what is not positive, stays transparent.
  */
-export function paint(plane: Plane, limits: Limits, scale: Scale, table: Uint32Array): Uint32Array<ArrayBuffer> {
+export function paint(
+  plane: Plane,
+  limits: Limits,
+  scale: Scale,
+  table: Uint32Array
+): Uint32Array<ArrayBuffer> {
   const { values, width, height, strideX, strideY } = plane;
   const pixels = new Uint32Array(width * height);
   const log = scale === 'log';
@@ -112,7 +127,12 @@ export function paintColors(plane: Plane, bytes: Uint8Array, channels: number): 
     let from = row * strideY;
     for (let column = 0; column < width; column++, from += strideX, next++) {
       const alpha = channels === 4 ? (bytes[from + 3] as number) : 255;
-      pixels[next] = pixel(bytes[from] as number, bytes[from + 1] as number, bytes[from + 2] as number, alpha);
+      pixels[next] = pixel(
+        bytes[from] as number,
+        bytes[from + 1] as number,
+        bytes[from + 2] as number,
+        alpha
+      );
     }
   }
   return pixels;

@@ -54,7 +54,9 @@ export function planFiner(
   steps: { readonly x: number; readonly y: number }
 ): WindowRequest | undefined {
   const least = (span: Span) => Math.ceil((span.stop - span.start) / quick.points);
-  return steps.x > least(quick.x) || steps.y > least(quick.y) ? { ...quick, blocks: FINER_BLOCKS } : undefined;
+  return steps.x > least(quick.x) || steps.y > least(quick.y)
+    ? { ...quick, blocks: FINER_BLOCKS }
+    : undefined;
 }
 
 /**
@@ -116,7 +118,13 @@ export function planStretch(
   const start = Math.max(0, Math.floor(from / grid) * grid);
   const stop = Math.min(length, Math.ceil(to / grid) * grid);
   const x = { start, stop };
-  return { slice: sliceText(shape, selection, { x }), points: 2 * LINE_POINTS, field, x, y: { start: 0, stop: 1 } };
+  return {
+    slice: sliceText(shape, selection, { x }),
+    points: 2 * LINE_POINTS,
+    field,
+    x,
+    y: { start: 0, stop: 1 }
+  };
 }
 
 /** Return the places of a slider that are likely next, when it goes in a direction. */

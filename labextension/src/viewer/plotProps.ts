@@ -7,7 +7,10 @@ import type { Selection } from './selection';
 import type { ViewerState } from './state';
 
 /** How far the content of a viewer is. */
-export type Status = { readonly kind: 'loading' } | { readonly kind: 'ready' } | { readonly kind: 'error'; readonly reason: unknown };
+export type Status =
+  | { readonly kind: 'loading' }
+  | { readonly kind: 'ready' }
+  | { readonly kind: 'error'; readonly reason: unknown };
 
 export type StatePatch = { readonly [K in keyof ViewerState]?: ViewerState[K] | undefined };
 

@@ -8,11 +8,42 @@ export type ImageAddress = (source: string) => string | undefined;
 
 const CONFIG: Config = {
   USE_PROFILES: { html: true },
-  FORBID_TAGS: ['style', 'form', 'input', 'button', 'textarea', 'select', 'option', 'dialog', 'video', 'audio', 'source', 'track', 'map', 'area'],
-  FORBID_ATTR: ['style', 'class', 'id', 'name', 'srcset', 'background', 'ping', 'action', 'formaction', 'tabindex', 'autofocus', 'popover', 'slot', 'part'],
+  FORBID_TAGS: [
+    'style',
+    'form',
+    'input',
+    'button',
+    'textarea',
+    'select',
+    'option',
+    'dialog',
+    'video',
+    'audio',
+    'source',
+    'track',
+    'map',
+    'area'
+  ],
+  FORBID_ATTR: [
+    'style',
+    'class',
+    'id',
+    'name',
+    'srcset',
+    'background',
+    'ping',
+    'action',
+    'formaction',
+    'tabindex',
+    'autofocus',
+    'popover',
+    'slot',
+    'part'
+  ],
   ALLOW_DATA_ATTR: false,
   ALLOW_ARIA_ATTR: false,
-  ALLOWED_URI_REGEXP: /^(?:https?:|mailto:|#|data:image\/(?:png|jpeg|gif|webp);base64,|(?![a-z][a-z0-9+.-]*:|\/\/|\\))/i,
+  ALLOWED_URI_REGEXP:
+    /^(?:https?:|mailto:|#|data:image\/(?:png|jpeg|gif|webp);base64,|(?![a-z][a-z0-9+.-]*:|\/\/|\\))/i,
   RETURN_DOM_FRAGMENT: true
 };
 
@@ -64,7 +95,9 @@ export function besidePath(path: string, source: string): string | undefined {
     }
   }
   const root = path.split('/')[0];
-  return parts[0] === root && parts.length > 1 && !parts.some(part => part.includes('/') || part === '..') ? parts.join('/') : undefined;
+  return parts[0] === root && parts.length > 1 && !parts.some(part => part.includes('/') || part === '..')
+    ? parts.join('/')
+    : undefined;
 }
 
 function decoded(part: string): string {

@@ -62,7 +62,10 @@ export function select(shape: readonly number[], view: ViewKind, state: ViewerSt
 }
 
 /** Return the axes that are not drawn, each with its place. */
-export function sliders(shape: readonly number[], selection: Selection): { axis: number; length: number; index: number }[] {
+export function sliders(
+  shape: readonly number[],
+  selection: Selection
+): { axis: number; length: number; index: number }[] {
   return [...shape.entries()]
     .filter(([axis]) => !isDrawn(selection, axis))
     .map(([axis, length]) => ({ axis, length, index: selection.indices[axis] ?? 0 }));

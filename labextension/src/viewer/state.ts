@@ -81,7 +81,9 @@ export function changed(
   state: ViewerState,
   patch: { readonly [K in keyof ViewerState]?: ViewerState[K] | undefined }
 ): ViewerState {
-  return Object.fromEntries(Object.entries({ ...state, ...patch }).filter(([, value]) => value !== undefined));
+  return Object.fromEntries(
+    Object.entries({ ...state, ...patch }).filter(([, value]) => value !== undefined)
+  );
 }
 
 function isIndex(value: unknown): value is number {

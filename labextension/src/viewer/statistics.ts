@@ -41,7 +41,16 @@ export function summarize(values: Reals): Summary {
     if (value > 0 && value < positive) positive = value;
   }
   if (count === 0) {
-    return { count: 0, odd: values.length, min: NaN, max: NaN, mean: NaN, std: NaN, median: NaN, positive: NaN };
+    return {
+      count: 0,
+      odd: values.length,
+      min: NaN,
+      max: NaN,
+      mean: NaN,
+      std: NaN,
+      median: NaN,
+      positive: NaN
+    };
   }
   const mean = sum / count;
   let squares = 0;
@@ -65,7 +74,12 @@ export function summarize(values: Reals): Summary {
 
 /** Find the two ends of a colour scale, for numbers of which some may be odd. */
 export function limitsOf(values: Reals, choice: RangeChoice, scale: Scale): Limits {
-  const found = choice.kind === 'manual' ? choice : choice.kind === 'auto' ? extremes(values, scale) : middle(values, choice, scale);
+  const found =
+    choice.kind === 'manual'
+      ? choice
+      : choice.kind === 'auto'
+        ? extremes(values, scale)
+        : middle(values, choice, scale);
   let { low, high } = found;
   if (!Number.isFinite(low) || !Number.isFinite(high)) {
     [low, high] = [scale === 'log' ? 1 : 0, 1];
@@ -138,7 +152,11 @@ function extremes(values: Reals, scale: Scale): Limits {
   return { low, high };
 }
 
-function middle(values: Reals, choice: { readonly low: number; readonly high: number }, scale: Scale): Limits {
+function middle(
+  values: Reals,
+  choice: { readonly low: number; readonly high: number },
+  scale: Scale
+): Limits {
   const sorted = sample(values);
   const first = scale === 'log' ? sorted.findIndex(value => value > 0) : 0;
   const usable = first < 0 ? sorted.subarray(0, 0) : sorted.subarray(first);

@@ -22,9 +22,18 @@ export interface RowOrder {
 }
 
 /** Tell how large the table of an array is. */
-export function tableShape(shape: readonly number[], dtype: DType, selection: Selection, field: string | undefined): TableShape {
+export function tableShape(
+  shape: readonly number[],
+  dtype: DType,
+  selection: Selection,
+  field: string | undefined
+): TableShape {
   if (shape.length === 0) {
-    return { rows: 1, columns: dtype.kind === 'record' ? dtype.fields.length : 1, fields: dtype.kind === 'record' };
+    return {
+      rows: 1,
+      columns: dtype.kind === 'record' ? dtype.fields.length : 1,
+      fields: dtype.kind === 'record'
+    };
   }
   if (selection.y === undefined) {
     const fields = dtype.kind === 'record' && field === undefined;
@@ -51,7 +60,9 @@ export function planCells(
 ): CellRequest[] {
   const requests: CellRequest[] = [];
   for (const rowSpan of grid(rows, ROWS, total)) {
-    for (const columnSpan of table.fields ? [{ start: 0, stop: table.columns }] : grid(columns, COLUMNS, table.columns)) {
+    for (const columnSpan of table.fields
+      ? [{ start: 0, stop: table.columns }]
+      : grid(columns, COLUMNS, table.columns)) {
       requests.push({
         slice: sliceOf(shape, selection, rowSpan, columnSpan),
         field,

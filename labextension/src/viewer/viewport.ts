@@ -42,10 +42,7 @@ export function fit(wanted: Rect, whole: Rect, area: Size, aspect: Aspect): Fitt
 
 /** Return the rectangle seen after zooming by a factor; what is at `at` stays where it is. */
 export function zoomedAt(view: Rect, whole: Rect, at: { x: number; y: number }, factor: number): Rect {
-  const bounded = Math.max(
-    factor,
-    Math.min(1, Math.max(FEWEST / widthOf(view), FEWEST / heightOf(view)))
-  );
+  const bounded = Math.max(factor, Math.min(1, Math.max(FEWEST / widthOf(view), FEWEST / heightOf(view))));
   const wanted = {
     x0: at.x - (at.x - view.x0) * bounded,
     x1: at.x + (view.x1 - at.x) * bounded,

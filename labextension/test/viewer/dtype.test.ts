@@ -43,7 +43,14 @@ describe('dtypes are read', () => {
     const python = parseDType("[('a', '<f4'), ('b', '<f8'), ('c', '<i2', (3,))]");
 
     assert.deepEqual(json, python);
-    assert.deepEqual(json.fields.map(field => [field.name, field.offset]), [['a', 0], ['b', 4], ['c', 12]]); // prettier-ignore
+    assert.deepEqual(
+      json.fields.map(field => [field.name, field.offset]),
+      [
+        ['a', 0],
+        ['b', 4],
+        ['c', 12]
+      ]
+    );
     assert.equal(json.size, 18);
   });
 });
@@ -75,7 +82,12 @@ describe('raw bytes are decoded', () => {
 
   test('a column is cut out of records', () => {
     const dtype = parseDType('[["a","|u1"],["b","<f4"]]');
-    const bytes = bytesOf(new Uint8Array([1]), new Float32Array([0.5]), new Uint8Array([2]), new Float32Array([1.5]));
+    const bytes = bytesOf(
+      new Uint8Array([1]),
+      new Float32Array([0.5]),
+      new Uint8Array([2]),
+      new Float32Array([1.5])
+    );
 
     assert.deepEqual([...decodeColumn(bytes, dtype, 'b')], [0.5, 1.5]);
     assert.throws(() => decodeColumn(bytes, dtype, 'c'), /no column "c"/);

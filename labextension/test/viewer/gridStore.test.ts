@@ -103,7 +103,10 @@ describe('a store', () => {
     last('c').answer({ nbytes: 1, text: 'C' });
     await heard();
 
-    assert.deepEqual(['a', 'b', 'c'].map(one => store.peek(one)?.text), ['A', undefined, 'C']); // prettier-ignore
+    assert.deepEqual(
+      ['a', 'b', 'c'].map(one => store.peek(one)?.text),
+      ['A', undefined, 'C']
+    );
   });
 
   test('keeps a failure until it is told to try again', async () => {

@@ -40,7 +40,10 @@ describe('tiles', () => {
     const view = { x0: 8000, x1: 8192, y0: 8000, y1: 8192 };
     const tiles = planTiles([4, 8100, 8192], selection, undefined, view, pixels, coarse);
 
-    assert.deepEqual(tiles.map(tile => tile.slice), ['2,7680:8100,7680:8192']); // prettier-ignore
+    assert.deepEqual(
+      tiles.map(tile => tile.slice),
+      ['2,7680:8100,7680:8192']
+    );
   });
 });
 
@@ -104,7 +107,12 @@ describe('a view', () => {
   });
 
   test('stops at the edges', () => {
-    assert.deepEqual(panned({ x0: 0, x1: 20, y0: 0, y1: 10 }, whole, -5, 95), { x0: 0, x1: 20, y0: 90, y1: 100 });
+    assert.deepEqual(panned({ x0: 0, x1: 20, y0: 0, y1: 10 }, whole, -5, 95), {
+      x0: 0,
+      x1: 20,
+      y0: 90,
+      y1: 100
+    });
   });
 
   test('is of squares unless that would leave a thin strip', () => {

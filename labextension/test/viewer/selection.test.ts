@@ -3,7 +3,15 @@ import { describe, test } from 'node:test';
 
 import { caption, formatPlace } from '../../src/viewer/caption';
 import { parseDType } from '../../src/viewer/dtype';
-import { fullIndex, select, sliceText, sliders, viewsOf, withAxis, withIndex } from '../../src/viewer/selection';
+import {
+  fullIndex,
+  select,
+  sliceText,
+  sliders,
+  viewsOf,
+  withAxis,
+  withIndex
+} from '../../src/viewer/selection';
 import { changed, readState } from '../../src/viewer/state';
 
 const same = (text: string) => text;
@@ -81,7 +89,10 @@ describe('a caption', () => {
   });
 
   test('says so for rows and columns if they differ', () => {
-    assert.equal(caption({ ...shown, stepX: 1, stepY: 3 }, same), 'every 3rd row, every column of 8192 × 8192');
+    assert.equal(
+      caption({ ...shown, stepX: 1, stepY: 3 }, same),
+      'every 3rd row, every column of 8192 × 8192'
+    );
   });
 
   test('says that everything is shown', () => {
@@ -99,24 +110,44 @@ describe('a caption', () => {
 describe('a remembered state', () => {
   test('comes back as it was', () => {
     const state = {
-      view: 'heatmap', x: 2, y: 1, indices: [1, 2], colorMap: 'magma', reversed: true, scale: 'log', aspect: 'fill',
-      range: { kind: 'manual', low: 0, high: 2 }, zoom: { x0: 0, y0: 0, x1: 3, y1: 4 }, summary: true, sortby: '-a'
-    }; // prettier-ignore
+      view: 'heatmap',
+      x: 2,
+      y: 1,
+      indices: [1, 2],
+      colorMap: 'magma',
+      reversed: true,
+      scale: 'log',
+      aspect: 'fill',
+      range: { kind: 'manual', low: 0, high: 2 },
+      zoom: { x0: 0, y0: 0, x1: 3, y1: 4 },
+      summary: true,
+      sortby: '-a'
+    };
 
     assert.deepEqual(readState(JSON.parse(JSON.stringify(state))), state);
   });
 
   test('loses what is unsound', () => {
     const state = {
-      view: 'cube', x: -1, y: 1.5, indices: [1, 'a'], range: { kind: 'manual', low: NaN, high: 1 },
-      zoom: { x0: 4, y0: 0, x1: 3, y1: 4 }, scale: 'cubic', colorMap: 7, more: 1
-    }; // prettier-ignore
+      view: 'cube',
+      x: -1,
+      y: 1.5,
+      indices: [1, 'a'],
+      range: { kind: 'manual', low: NaN, high: 1 },
+      zoom: { x0: 4, y0: 0, x1: 3, y1: 4 },
+      scale: 'cubic',
+      colorMap: 7,
+      more: 1
+    };
 
     assert.deepEqual(readState(state), {});
     assert.deepEqual(readState('nothing'), {});
   });
 
   test('forgets what is set to undefined', () => {
-    assert.deepEqual(changed({ view: 'line', field: 'a' }, { field: undefined, x: 0 }), { view: 'line', x: 0 });
+    assert.deepEqual(changed({ view: 'line', field: 'a' }, { field: undefined, x: 0 }), {
+      view: 'line',
+      x: 0
+    });
   });
 });
