@@ -34,7 +34,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 
 ROOTS = ("foo", "bar")
 
-START_WITHIN_S = 30.0
+START_WITHIN_S = 60.0
 STOP_WITHIN_S = 10.0
 POLL_EVERY_S = 0.1
 

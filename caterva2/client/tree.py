@@ -16,6 +16,7 @@ from caterva2.errors import BadRequest, BadSlice, DatasetChanged, NotADataset, N
 from caterva2.model.paths import DatasetPath
 from caterva2.model.requests import FetchQuery, WindowQuery
 from caterva2.model.slicing import NDSlice
+from caterva2.model.trees import DEFAULT_LIMIT, TreePage, TreeQuery
 
 if TYPE_CHECKING:
     import blosc2
@@ -564,6 +565,20 @@ class Directory:
     def file_list(self) -> list[str]:
         """Sorted paths of all files below, relative to this; asks the server each time."""
         return self._session.send(calls.list_files(self._path))
+
+    def page(
+        self,
+        below: str = "",
+        *,
+        after: str | None = None,
+        limit: int = DEFAULT_LIMIT,
+        filter: str | None = None,
+        recursive: bool = False,
+    ) -> TreePage:
+        """Return a page of what is in it, or in a directory `below` it; see `Client.tree`."""
+        path = self._path / below if below else self._path
+        query = TreeQuery(after=after, limit=limit, filter=filter or None, recursive=recursive)
+        return self._session.send(calls.tree(path, query))
 
     def __getitem__(self, path: str) -> File | Directory:
         """Return the `Dataset`, `File` or `Directory` at a path.

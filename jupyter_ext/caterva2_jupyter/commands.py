@@ -274,11 +274,11 @@ def _show_arguments(parser: Parser) -> None:
 def _show(context: Context, args: argparse.Namespace) -> object:
     path, text = split_slice(" ".join(args.path))
     found = context.client.get(path.rstrip("/"))
-    if isinstance(found, Directory):
-        raise NotADataset(f"{path} is a directory", hint=f"%caterva2 ls {path} lists what is in it")
-    if text:
+    if isinstance(found, Directory) and text:
+        raise NotADataset(f"{path} is a directory; it has no slices")
+    if isinstance(found, File) and text:
         return found.fetch(text)
-    if isinstance(found, Dataset):
+    if isinstance(found, Dataset | Directory):
         from caterva2_jupyter.showing import show
 
         return show(found)

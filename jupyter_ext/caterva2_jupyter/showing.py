@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import html
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 from caterva2_jupyter.bars import has_widgets
 
@@ -11,13 +10,25 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from caterva2.client.tree import Dataset, Directory
+    from caterva2_jupyter.widgets.browser import Browser
     from caterva2_jupyter.widgets.viewer import Link, Viewer
 
 _TREE = "caterva2.client.tree"
-_KINDS = ("Dataset", "Directory", "Root")
 
 
-def show(what: object, **view: Any) -> Viewer:  # noqa: ANN401
+@overload
+def show(what: Directory) -> Browser: ...
+
+
+@overload
+def show(what: Dataset, **view: Any) -> Viewer: ...  # noqa: ANN401
+
+
+@overload
+def show(what: object, **view: Any) -> Any: ...  # noqa: ANN401
+
+
+def show(what: object, **view: Any) -> Any:
     """Look at a dataset: planes as pictures, lines, tables, with sliders for the other axes.
 
     Only what is seen is read, and beside the kernel, which stays free.
@@ -26,14 +37,14 @@ def show(what: object, **view: Any) -> Viewer:  # noqa: ANN401
     ----------
     what
         A `caterva2.Dataset`, its path at the subscriber of this notebook (``"foo/ds.b2nd"``),
-        or an array in memory.
+        or an array in memory; or a root or directory, to look around in it.
     **view
         Properties of the viewer to begin with, such as ``mode="table"``, ``axes=(0, 2)``,
         ``position=(3, 0, 0)``, ``colormap="gray"``, ``limits=(0, 1)``.
 
     Returns
     -------
-    Viewer
+    Viewer or Browser
         The widget; it is shown if it is the last value of a cell.
 
     Raises
@@ -41,11 +52,26 @@ def show(what: object, **view: Any) -> Viewer:  # noqa: ANN401
     NotADataset
         There is no array at the path.
     """
+    from caterva2.client.tree import Dataset, Directory
+    from caterva2.errors import NotADataset
+
+    if isinstance(what, str):
+        from caterva2_jupyter.kernel import connect
+
+        what = connect().get(what.rstrip("/"))
+    if isinstance(what, Directory):
+        from caterva2_jupyter.widgets.browser import Browser
+
+        if view:
+            raise TypeError(f"a browser has no property {next(iter(view))!r} to begin with")
+        return Browser(what)
     from caterva2_jupyter.widgets.sources import ArraySource, DatasetSource, Source
     from caterva2_jupyter.widgets.viewer import Viewer
 
-    dataset = _dataset(what)
-    source: Source = DatasetSource(dataset) if dataset is not None else ArraySource(what)
+    is_array = hasattr(what, "shape") and hasattr(what, "dtype")
+    if not is_array:
+        raise NotADataset(f"expected a dataset, found {what!r}")
+    source: Source = DatasetSource(what) if isinstance(what, Dataset) else ArraySource(what)
     viewer = Viewer(source)
     for name, value in view.items():
         if name not in {"mode", "axes", "position", "field", "colormap", "limits"}:
@@ -101,31 +127,15 @@ def dataset_bundle(dataset: Dataset) -> dict[str, Any] | None:
 
 
 def directory_bundle(directory: Directory) -> dict[str, Any] | None:
-    """Return how a directory looks, as media types."""
+    """Return how a directory looks, as media types; None for how it looks without us."""
     if not has_widgets():
         return None
-    return {
-        "text/plain": repr(directory),
-        "text/html": f"<b>{html.escape(str(directory))}</b> at {html.escape(directory.urlbase)}",
-    }
+    bundle = show(directory)._repr_mimebundle_()
+    bundle["text/plain"] = repr(directory)
+    return bundle
 
 
 def _formatter(shell: InteractiveShell) -> Any:  # noqa: ANN401
     display = shell.display_formatter
     assert display is not None
     return display.mimebundle_formatter
-
-
-def _dataset(what: object) -> Dataset | None:
-    from caterva2.client.tree import Dataset
-    from caterva2.errors import NotADataset
-
-    if isinstance(what, str):
-        from caterva2_jupyter.kernel import connect
-
-        what = connect().get(what)
-    if isinstance(what, Dataset):
-        return what
-    if hasattr(what, "shape") and hasattr(what, "dtype"):
-        return None
-    raise NotADataset(f"expected a dataset, found {what!r}")

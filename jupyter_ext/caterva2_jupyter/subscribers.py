@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib
 import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -81,6 +82,8 @@ class Subscribers:
             await self._serve(self._embedding, self._socket, ready)
         except Caterva2Error as exc:
             self._fail(str(exc))
+        except ImportError as exc:
+            self._fail(f"{exc.name} is not installed; it comes with pip install 'caterva2[jupyter]'")
         except OSError as exc:
             self._fail(exc.strerror or str(exc))
         except Exception:
@@ -90,7 +93,8 @@ class Subscribers:
             ready.set()
 
     async def _serve(self, embedding: Embedding, socket: Path, ready: asyncio.Event) -> None:
-        # Only now: what a role needs takes a while to import, and may not be there.
+        # Only now, and beside the loop: what a role needs takes a while to import, and may not be there.
+        await asyncio.to_thread(importlib.import_module, "caterva2_jupyter.embedded")
         from caterva2_jupyter.embedded import run_embedded
 
         async with run_embedded(embedding, socket):

@@ -211,7 +211,9 @@ class Viewer(w.VBox):  # type: ignore[misc]  # ipywidgets has no types
         self._low = w.FloatText(description="low", layout=_layout("180px"))
         self._high = w.FloatText(description="high", layout=_layout("180px"))
         self._cursor = w.Checkbox(description="cursor", indent=False)
-        self._image = w.Image(format="png", layout=_layout(object_fit="contain"))
+        self._image = w.Image(
+            format="png", layout=_layout(object_fit="contain", align_self="flex-start", max_width="100%")
+        )
         self._page = w.HTML()
         self._bar = w.HTML()
         self._readout = w.HTML()
@@ -422,7 +424,7 @@ class Viewer(w.VBox):  # type: ignore[misc]  # ipywidgets has no types
     def _tell(self, view: View, plane: Plane, value: Any) -> None:  # noqa: ANN401
         text = "" if value is None else f"{self._where()} = {_value_text(value)}"
         notes = [
-            f"every {step}. item of axis {axis}"
+            f"1 of {step} items of axis {axis}"
             for axis, step in zip(view.seen, plane.steps, strict=True)
             if step > 1
         ]

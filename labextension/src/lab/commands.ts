@@ -389,7 +389,7 @@ export function addCommands(context: CommandContext): void {
       })
   );
 
-  add(CommandIDs.show, trans.__('Show Datasets'), trans.__('Show the sidebar of Caterva2'), always, () =>
+  add(CommandIDs.show, trans.__('Datasets (Caterva2)'), trans.__('Show the sidebar of Caterva2'), always, () =>
     context.showSidebar()
   );
 

@@ -12,7 +12,7 @@ import { JupyterHost } from './host';
 import type { Connection, ICaterva2 } from './tokens';
 
 /** How long to wait before asking again for a subscriber that is not connected, in milliseconds. */
-const AGAIN_MS = 5_000;
+const AGAIN_MS = 3_000;
 const PATIENCE_MS = 30_000;
 
 export class Connections implements ICaterva2, IDisposable {

@@ -72,6 +72,12 @@ export class Sidebar extends SidePanel {
     }
   }
 
+  /** Let the keyboard go to the tree, or to what is there instead. */
+  protected override onActivateRequest(): void {
+    const { node } = this;
+    (node.querySelector<HTMLElement>('.jp-Caterva2-tree') ?? node.querySelector<HTMLElement>('button'))?.focus();
+  }
+
   private get panel(): AccordionPanel {
     return this.content as AccordionPanel;
   }

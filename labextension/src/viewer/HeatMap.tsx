@@ -149,6 +149,7 @@ export function HeatMap(props: PlotProps & { readonly colors: boolean }) {
     if (start === undefined) {
       setPointer({ x: px, y: py });
     } else if (start.box) {
+      setPointer(undefined);
       setBox({ x0: Math.min(px, start.px), y0: Math.min(py, start.py), x1: Math.max(px, start.px), y1: Math.max(py, start.py) });
     } else if (isZoomed) {
       const dx = ((start.px - px) / plot.width) * widthOf(view);

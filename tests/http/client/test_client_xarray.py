@@ -359,6 +359,15 @@ def test_chunks_follow_the_stored_ones(served: Served) -> None:
         )
 
 
+def test_object_opens_in_chunks(served: Served, client: Client) -> None:
+    served.add_array("cube.b2nd", CUBE, **GRID)
+
+    found = xarray.open_dataarray(client.get(f"{served.root}/cube.b2nd"), chunks={"dim_0": 5})
+
+    assert found.chunks[0] == (5, 5, 2)
+    np.testing.assert_array_equal(found.sum("dim_1").values, CUBE.sum(axis=1))
+
+
 def test_chunked_array_travels(served: Served) -> None:
     served.add_array("cube.b2nd", CUBE, **GRID)
     with xarray.open_dataarray(

@@ -181,9 +181,16 @@ def test_show_of_markdown_is_rendered(handed: Lab, run: Run) -> None:
     assert run("%caterva2 show @public/README.md")._repr_markdown_() == "# Hello\n"
 
 
-def test_show_of_a_directory_is_refused(handed: Lab, run: Run) -> None:
+def test_show_of_a_directory_is_a_browser(handed: Lab, run: Run) -> None:
+    browser = run("%caterva2 show @public/dir1")
+
+    assert browser.wait()
+    assert browser.names == ["cube.b2nd"]
+
+
+def test_slice_of_a_directory_is_refused(handed: Lab, run: Run) -> None:
     with pytest.raises(NotADataset, match="is a directory"):
-        run("%caterva2 show @public/dir1")
+        run("%caterva2 show @public/dir1[0]")
 
 
 def test_get_saves_a_file(handed: Lab, run: Run, own_surroundings: Path) -> None:

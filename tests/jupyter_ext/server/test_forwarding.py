@@ -79,6 +79,20 @@ async def test_our_own_page_may_write(page: Page, recorder: Recorder) -> None:
     assert recorder.seen() == ["POST /api/remove/@public/x"]
 
 
+async def test_jupyters_authorizer_is_asked(page: Page, recorder: Recorder, jp_web_app: Any) -> None:
+    class Readers:
+        def is_authorized(self, handler: Any, user: Any, action: str, resource: str) -> bool:
+            return (action, resource) == ("read", "caterva2")
+
+    jp_web_app.settings["authorizer"] = Readers()
+
+    assert (await page("caterva2/s/lab/api/roots")).code == 200
+    assert (await page("caterva2/s/lab/api/fetch/foo/x", "POST", json={})).code == 200
+    assert error(await page("caterva2/s/lab/api/remove/@public/x", "POST")) == (403, "not-permitted")
+    assert (await page("caterva2/api/status")).code == 200
+    assert (await page("caterva2/api/current", "POST", json={"name": "lab"})).code == 403
+
+
 # what is forwarded
 
 

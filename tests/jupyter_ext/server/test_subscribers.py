@@ -7,6 +7,7 @@ import json
 import os
 import stat
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,13 @@ import pytest
 from caterva2 import Client
 from caterva2.client.handover import Handover
 from caterva2.client.tokenfile import kept_token, token_file
+from caterva2.config.schema import BrokerConfig, PublisherConfig
+from caterva2.config.units import Address
+from caterva2.roles.broker.app import run as run_broker
+from caterva2.roles.publisher.app import run as run_publisher
 from caterva2_jupyter.kernelfile import LIFE_S, remove_stale
 from tests.jupyter_ext.server.conftest import ADA, PASSWORD, Page, Recorder
+from tests.support.serverthread import RoleThread
 
 
 async def status(page: Page) -> dict[str, dict[str, Any]]:
@@ -102,6 +108,50 @@ class TestItCanNotStart:
 
         assert answer.code >= 500
         assert "did not start" in json.loads(answer.body)["detail"]
+
+
+class TestSomethingIsMissing:
+    async def test_a_package_that_is_not_installed_is_named(
+        self, page: Page, extension: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        subscribers = extension.settings["caterva2_subscribers"]
+
+        async def serve(*_: Any) -> None:
+            raise ModuleNotFoundError("No module named 'watchfiles'", name="watchfiles")
+
+        await extension.stop_extension()
+        again = type(subscribers)(subscribers.config, subscribers._socket)
+        monkeypatch.setattr(again, "_serve", serve)
+        await again.start()
+
+        found = (await again.status()).subscribers[0]
+        await again.stop()
+
+        assert "watchfiles is not installed" in str(found.reason)
+
+
+class TestABroker:
+    @pytest.fixture
+    def traits(self, tmp_path: Path) -> Iterator[dict[str, Any]]:
+        (tmp_path / "data").mkdir()
+        (tmp_path / "data" / "readme.txt").write_text("published")
+        loopback = Address("127.0.0.1", 0)
+        with RoleThread(run_broker, BrokerConfig(http=loopback, statedir=tmp_path / "bro")) as broker:
+            config = PublisherConfig(
+                name="lab", root=str(tmp_path / "data"), broker=Address.parse(broker.address), http=loopback,
+                statedir=tmp_path / "pub",
+            )  # fmt: skip
+            with RoleThread(run_publisher, config):
+                yield {"broker": broker.address}
+
+    async def test_what_others_publish_is_there(self, page: Page) -> None:
+        async with asyncio.timeout(20):
+            while "lab" not in json.loads((await page("caterva2/s/local/api/roots")).body):
+                pass
+
+        await page("caterva2/s/local/api/subscribe/lab", "POST")
+
+        assert (await page("caterva2/s/local/api/download/lab/readme.txt")).body == b"published"
 
 
 class TestSeveral:
