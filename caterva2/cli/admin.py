@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from caterva2._version import __version__
 from caterva2.cli.output import Output
 from caterva2.config.load import SECRET_VARIABLE, load_subscriber
+from caterva2.config.units import parse_size
 from caterva2.errors import BrokenDataset, Caterva2Error, ConfigError
 from caterva2.model.wire import plain
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from caterva2.roles.subscriber.admin import Admin
 
     _Command: TypeAlias = Callable[[Admin, argparse.Namespace, Output], None]
+
+DEFAULT = "default"
 
 
 def adduser_parser() -> argparse.ArgumentParser:
@@ -59,14 +62,23 @@ def admin_parser() -> argparse.ArgumentParser:
     sub = command("groups", _groups, "Make a user a member of these groups and no others.", group=True)
     _user(sub)
     sub.add_argument("groups", metavar="GROUP", nargs="*", help="names of groups; none leaves all")
-    _user(command("logout", _logout, "End all sessions of a user.", group=True))
+    sub = command("logout", _logout, "End all sessions of a user.", group=True)
+    sub.add_argument("--tokens", action="store_true", help="end all his tokens, too")
+    _user(sub)
     _user(command("reset-link", _reset_link, "Print a link with which a user sets a new password."))
     _user(command("tokens", _tokens, "List the tokens of a user."))
     sub = command("revoke", _revoke, "End a token of a user.")
     _user(sub)
     sub.add_argument("id", metavar="ID", help="id of the token, see tokens")
-    command("quota", _quota, "Print how much room the areas take.")
-    command("fsck", _fsck, "Look for broken files and personal areas of nobody; change nothing.")
+    sub = command("quota", _quota, "Print how much room the areas take, or set the limit of a user.")
+    sub.add_argument("user", metavar="USER", nargs="?", help="e-mail of a user (default: all areas)")
+    sub.add_argument(
+        "size", metavar="SIZE", nargs="?", type=_quota_size,
+        help="limit of his personal area: a size such as 20G, none, or default for that of userquota",
+    )  # fmt: skip
+    sub = command("fsck", _fsck, "Look for broken files, leftovers, and personal areas of nobody.")
+    sub.add_argument("--deep", action="store_true", help="decode every chunk, too; takes long")
+    sub.add_argument("--repair", action="store_true", help="remove leftovers of uploads; no user's file")
     return parser
 
 
@@ -173,8 +185,9 @@ def _groups(admin: Admin, args: argparse.Namespace, output: Output) -> None:
 
 
 def _logout(admin: Admin, args: argparse.Namespace, output: Output) -> None:
-    admin.end_sessions(args.user)
-    output.both(f"All sessions of {args.user} have ended", {"user": args.user})
+    admin.end_sessions(args.user, tokens=args.tokens)
+    what = "sessions and tokens" if args.tokens else "sessions"
+    output.both(f"All {what} of {args.user} have ended", {"user": args.user, "tokens": args.tokens})
 
 
 def _reset_link(admin: Admin, args: argparse.Namespace, output: Output) -> None:
@@ -200,27 +213,51 @@ def _revoke(admin: Admin, args: argparse.Namespace, output: Output) -> None:
 
 
 def _quota(admin: Admin, args: argparse.Namespace, output: Output) -> None:
-    usage = admin.usage()
-    total, limit = sum(usage.values()), admin.quota
-    if args.json:
-        output.document({"areas": usage, "total": total, "quota": limit})
+    if args.user is not None:
+        if args.size is not None:
+            admin.set_quota(args.user, None if args.size == DEFAULT else args.size)
+        room = admin.usage_of(args.user)
+        name = f"@personal of {args.user}"
+        output.both(_room(name, room.used, room.limit), {"used": room.used, "quota": room.limit})
         return
-    for name, size in usage.items():
-        output.line(f"{size:>16,}  {name}")
-    output.line(f"{total:>16,}  of {'no limit' if limit is None else f'{limit:,}'}")
+    usage = admin.usage()
+    total = sum(room.used for room in usage.values())
+    if args.json:
+        areas = {name: room.used for name, room in usage.items()}
+        quotas = {name: room.limit for name, room in usage.items()}
+        output.document({"areas": areas, "quotas": quotas, "total": total, "quota": admin.quota})
+        return
+    for name, room in usage.items():
+        output.line(_room(name, room.used, room.limit))
+    output.line(_room("all areas", total, admin.quota))
+
+
+def _room(name: str, used: int, limit: int | None) -> str:
+    return f"{used:>18,}  of {'no limit' if limit is None else f'{limit:,}':>18}  {name}"
+
+
+def _quota_size(text: str) -> int | str:
+    if text == DEFAULT:
+        return DEFAULT
+    try:
+        return 0 if text == "none" else parse_size(text)
+    except ConfigError as exc:
+        raise argparse.ArgumentTypeError(exc.message) from exc
 
 
 def _fsck(admin: Admin, args: argparse.Namespace, output: Output) -> None:
-    problems = admin.fsck()
+    problems, mended = admin.fsck(deep=args.deep, repair=args.repair)
     if args.json:
-        output.document(problems)
+        output.document({"problems": problems, "mended": mended} if args.repair else problems)
     else:
-        for problem in problems:
-            output.line(problem)
+        for line in mended:
+            output.line(f"{line}; removed")
+        for line in problems:
+            output.line(line)
     if problems:
         raise BrokenDataset(f"{len(problems)} problems were found")
     if not args.json:
-        output.line("no problems were found")
+        output.line("no problems were found" if not mended else f"{len(mended)} problems were mended")
 
 
 def _fail(prog: str, message: str, status: int) -> int:

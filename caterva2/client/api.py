@@ -116,6 +116,11 @@ class Client:
         """Who asks."""
         return self._session.auth_cookie
 
+    @property
+    def session(self) -> Session:
+        """What the calls are made through."""
+        return self._session
+
     def get_roots(self) -> dict[str, dict[str, Any]]:
         """Return the roots by name: ``name``, ``http``, ``subscribed``, and how fresh they are."""
         return self._session.send(calls.roots())
@@ -397,9 +402,17 @@ class Client:
         """Make a dataset that is others along a new axis; nothing is copied."""
         return lazy.join(self._session, srcs, dst, axis, new=True)
 
-    def explain(self, path: PathLike, slice_: object = None, *, field: str | None = None) -> dict[str, Any]:
+    def explain(
+        self,
+        path: PathLike,
+        slice_: object = None,
+        *,
+        field: str | None = None,
+        condition: str | None = None,
+        sortby: str | None = None,
+    ) -> dict[str, Any]:
         """Return what fetching a slice would be and cost; see `caterva2.explain`."""
-        return lazy.explained(self._session, path, slice_, field)
+        return lazy.explained(self._session, path, slice_, field, condition, sortby)
 
     def filter(
         self,
@@ -448,9 +461,9 @@ class Client:
         made = self._session.send(calls.register_user(email, password))
         return plain(made)
 
-    def change_password(self, password: str, new_password: str) -> None:
-        """Set a new password; all sessions end, tokens stay."""
-        self._session.send(calls.change_password(password, new_password))
+    def change_password(self, password: str, new_password: str, *, revoke_tokens: bool = False) -> None:
+        """Set a new password; all sessions end, tokens only if `revoke_tokens`."""
+        self._session.send(calls.change_password(password, new_password, revoke_tokens=revoke_tokens))
 
     def logout_everywhere(self) -> None:
         """End all one's sessions; tokens stay."""

@@ -12,9 +12,9 @@ from caterva2.client.api import Client
 from caterva2.client.asynctree import AsyncDirectory, AsyncFile, async_object
 from caterva2.client.datachannel import TIMEOUT_S
 from caterva2.client.handover import Handover
-from caterva2.client.session import UserAuth, auth_headers, read_auth, stored_token
+from caterva2.client.session import Session, UserAuth, auth_headers, read_auth, stored_token
 from caterva2.client.urlbase import Urlbase
-from caterva2.errors import RequestError
+from caterva2.errors import NotAuthenticated, RequestError
 from caterva2.model.trees import DEFAULT_LIMIT, TreePage, TreeQuery
 from caterva2.model.wire import plain
 
@@ -55,6 +55,7 @@ class AsyncClient:
         self._credentials = read_auth(auth or user_auth)
         self._auth_cookie = auth_cookie
         self._token = token
+        self._kept = False
         self._timeout_s = timeout
         self._opening = asyncio.Lock()
         self._opened: tuple[AsyncConnection, Client] | None = None
@@ -180,9 +181,9 @@ class AsyncClient:
         made = await self._send(calls.register_user(email, password))
         return plain(made)
 
-    async def change_password(self, password: str, new_password: str) -> None:
-        """Set a new password; all sessions end, tokens stay."""
-        await self._send(calls.change_password(password, new_password))
+    async def change_password(self, password: str, new_password: str, *, revoke_tokens: bool = False) -> None:
+        """Set a new password; all sessions end, tokens only if `revoke_tokens`."""
+        await self._send(calls.change_password(password, new_password, revoke_tokens=revoke_tokens))
 
     async def logout_everywhere(self) -> None:
         """End all one's sessions; tokens stay."""
@@ -266,11 +267,19 @@ class AsyncClient:
         return await asyncio.to_thread(client.stack, [_operand(src) for src in srcs], dst, axis)
 
     async def explain(
-        self, path: PathLike, slice_: object = None, *, field: str | None = None
+        self,
+        path: PathLike,
+        slice_: object = None,
+        *,
+        field: str | None = None,
+        condition: str | None = None,
+        sortby: str | None = None,
     ) -> dict[str, Any]:
         """Return what fetching a slice would be and cost; see `caterva2.explain`."""
         client = await self._blocking()
-        return await asyncio.to_thread(client.explain, path, slice_, field=field)
+        return await asyncio.to_thread(
+            client.explain, path, slice_, field=field, condition=condition, sortby=sortby
+        )
 
     async def filter(
         self,
@@ -306,8 +315,18 @@ class AsyncClient:
 
     async def _send(self, call: Call[T]) -> T:
         self._renew()
-        connection, _ = self._opened or await self._open()
-        return await connection.send(call)
+        connection, client = self._opened or await self._open()
+        try:
+            return await connection.send(call)
+        except NotAuthenticated:
+            session = client.session
+            if not self._kept:
+                raise
+            result = await asyncio.to_thread(session.send, call)  # knows what to do
+            if not session.keeps_token:
+                self._kept = False
+                connection.forget_token()
+            return result
 
     async def _blocking(self) -> Client:
         self._renew()
@@ -347,15 +366,19 @@ class AsyncClient:
                     self._token = self._handed.token
                 if self._token is None and not self._auth_cookie:
                     self._token = await asyncio.to_thread(stored_token, self._urlbase) or ""
+                    self._kept = bool(self._token)
                 await self._close_retired(keep=1)
                 headers = auth_headers(self._auth_cookie, self._token)
                 self._opened = (
                     AsyncConnection(self._urlbase, headers=headers, timeout_s=self._timeout_s),
-                    Client(
-                        str(self._urlbase),
-                        auth_cookie=self._auth_cookie,
-                        token=self._token,
-                        timeout=self._timeout_s,
+                    Client.of(
+                        Session(
+                            self._urlbase,
+                            auth_cookie=self._auth_cookie,
+                            token=self._token,
+                            kept=self._kept,
+                            timeout_s=self._timeout_s,
+                        )
                     ),
                 )
             return self._opened

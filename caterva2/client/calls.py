@@ -201,9 +201,9 @@ def stack(body: q.JoinBody) -> Call[str]:
     return call(_row("stack"), body=body)
 
 
-def explain(path: PathLike, slice_text: str = "", *, column: str | None = None) -> Call[q.Explanation]:
+def explain(path: PathLike, query: q.FetchQuery) -> Call[q.Explanation]:
     """Ask what a fetch would be and cost."""
-    return call(_row("explain"), path=path, query=q.FetchQuery(slice_=slice_text or None, field=column))
+    return call(_row("explain"), path=path, query=query)
 
 
 def chunk(path: PathLike, nchunk: int) -> Call[bytes]:
@@ -265,9 +265,10 @@ def register_user(email: str, password: str) -> Call[u.UserInfo]:
     return call(_row("register-user"), body=u.NewAccount(email=email, password=password))
 
 
-def change_password(password: str, new_password: str) -> Call[Any]:
+def change_password(password: str, new_password: str, *, revoke_tokens: bool = False) -> Call[Any]:
     """Set a new password."""
-    return call(_row("change-password"), body=u.ChangePassword(password=password, new_password=new_password))
+    body = u.ChangePassword(password=password, new_password=new_password, revoke_tokens=revoke_tokens)
+    return call(_row("change-password"), body=body)
 
 
 def reset_password(token: str, password: str) -> Call[Any]:

@@ -198,6 +198,10 @@ class AsyncConnection:
         finally:
             await answer.aclose()
 
+    def forget_token(self) -> None:
+        """Send the token no longer."""
+        self._client.headers.pop("Authorization", None)
+
     async def close(self) -> None:
         """Close all connections."""
         await self._client.aclose()

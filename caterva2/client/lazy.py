@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 from caterva2.client import calls
 from caterva2.client.session import Session, UserAuth
 from caterva2.client.tree import Directory, File, to_slice
-from caterva2.model.requests import JoinBody, LazyExprBody
+from caterva2.model.requests import FetchQuery, JoinBody, LazyExprBody
 from caterva2.model.wire import plain
 
 Operand: TypeAlias = calls.PathLike | File | Directory
@@ -39,10 +39,16 @@ def join(
 
 
 def explained(
-    session: Session, path: calls.PathLike, slice_: object = None, field: str | None = None
+    session: Session,
+    path: calls.PathLike,
+    slice_: object = None,
+    field: str | None = None,
+    condition: str | None = None,
+    sortby: str | None = None,
 ) -> dict[str, Any]:
     """Return what a fetch would be and cost; see `explain`."""
-    found: dict[str, Any] = plain(session.send(calls.explain(path, str(to_slice(slice_)), column=field)))
+    query = FetchQuery(slice_=str(to_slice(slice_)) or None, field=field, filter=condition, sortby=sortby)
+    found: dict[str, Any] = plain(session.send(calls.explain(path, query)))
     return found
 
 
@@ -128,19 +134,27 @@ def explain(
     *,
     user_auth: UserAuth | None = None,
     field: str | None = None,
+    condition: str | None = None,
+    sortby: str | None = None,
 ) -> dict[str, Any]:
     """Return what fetching a slice would be and cost, without fetching anything.
+
+    Parameters
+    ----------
+    condition, sortby
+        As for `Dataset.filter`.
 
     Returns
     -------
     dict
-        ``shape``, ``dtype``, ``bytes`` of the answer; ``chunks`` and ``blocks`` that it touches;
+        ``shape``, ``dtype``, ``bytes`` of the answer, with ``at_most`` if a condition may leave
+        fewer rows; ``chunks`` and ``blocks`` that it touches;
         ``stored_bytes``, ``cached_bytes``, ``missing_bytes`` of all data that are read for it, and
         in ``reads`` the same for each stored dataset.
     """
     session = Session(urlbase, auth=user_auth, auth_cookie=auth_cookie)
     try:
-        return explained(session, path, slice_, field)
+        return explained(session, path, slice_, field, condition, sortby)
     finally:
         session.close()
 

@@ -362,7 +362,8 @@ class Dataset(File, ArrayAttributes):
         condition
             Expression over the columns, such as ``"(a > 3) & (b < 0.5)"``; None for all rows.
         sortby
-            Column by which the rows are sorted.
+            Column by which the rows are sorted, or several with commas between; ``-`` in front of
+            one is downwards. Rows that are equal stay in their order.
         field
             Only this column.
         slice_
@@ -416,11 +417,18 @@ class Dataset(File, ArrayAttributes):
         kept = tuple(step for axis, step in zip(bound.axes, steps, strict=True) if not axis.drop)
         return np.asarray(self._read(thin, field)), kept
 
-    def explain(self, slice_: object = None, *, field: str | None = None) -> dict[str, Any]:
+    def explain(
+        self,
+        slice_: object = None,
+        *,
+        field: str | None = None,
+        condition: str | None = None,
+        sortby: str | None = None,
+    ) -> dict[str, Any]:
         """Return what fetching a slice would be and cost; see `caterva2.explain`."""
         from caterva2.client import lazy
 
-        return lazy.explained(self._session, self._path, slice_, field)
+        return lazy.explained(self._session, self._path, slice_, field, condition, sortby)
 
     @property
     def expression(self) -> str | None:

@@ -14,7 +14,7 @@ from typing import IO, TYPE_CHECKING, Any, cast
 
 from caterva2.client import calls
 from caterva2.client.calls import Call
-from caterva2.errors import BadRequest, ConnectFailed, NotFound, TimedOut, UploadOffset
+from caterva2.errors import AlreadyExists, BadRequest, ConnectFailed, NotFound, TimedOut, UploadOffset
 from caterva2.model import requests as q
 from caterva2.model import wire
 from caterva2.model.paths import DatasetPath
@@ -158,7 +158,12 @@ def upload_file(
 def upload_tree(
     session: Session, local: Path, path: DatasetPath, *, progress: Progress | None = None
 ) -> list[DatasetPath]:
-    """Store all files of a directory below `path`; return their paths."""
+    """Store all files and empty directories of a directory below `path`; return the files' paths."""
+    for parts in empty_directories(local):
+        target = DatasetPath(path.root, (*path.parts, *parts))
+        if target.parts:
+            with contextlib.suppress(AlreadyExists):
+                session.patient(make_directory(target))
     files = list(tree_files(local))
     total = sum(file.stat().st_size for file, _ in files)
     stored, before = [], 0
@@ -181,6 +186,14 @@ def tree_files(local: Path) -> Iterator[tuple[Path, tuple[str, ...]]]:
         parts = found.relative_to(local).parts
         if found.is_file() and not any(part.startswith(".") for part in parts):
             yield found, parts
+
+
+def empty_directories(local: Path) -> Iterator[tuple[str, ...]]:
+    """Yield the parts, below a directory, of those in it that hold nothing; hidden ones are left out."""
+    for directory, names, files in os.walk(local):
+        names[:] = sorted(name for name in names if not name.startswith("."))
+        if not names and not any(not name.startswith(".") for name in files):
+            yield Path(directory).relative_to(local).parts
 
 
 class _Sender:

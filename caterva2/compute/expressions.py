@@ -18,7 +18,10 @@ from typing import Any
 
 from caterva2.compute.nodes import (
     ARITY,
+    DTYPE_SPELLINGS,
     DTYPES,
+    ELSEWHERE,
+    INDEXING,
     REDUCTIONS,
     SPELLINGS,
     Apply,
@@ -51,6 +54,8 @@ _TOKEN = re.compile(
     )""",
     re.VERBOSE | re.ASCII,
 )
+
+_IMAGINARY = re.compile(r"\s*[0-9.]+(?:[eE][+-]?[0-9]+)?[jJ](?![A-Za-z0-9_])", re.ASCII)
 
 _BINARY: dict[type[ast.operator], str] = {
     ast.Add: "add", ast.Sub: "subtract", ast.Mult: "multiply", ast.Div: "divide",
@@ -120,6 +125,11 @@ def _sieve(text: str) -> None:
         found = _TOKEN.match(text, at)
         if found is None or "\n" in found[0] or "\r" in found[0]:
             where = text[at : at + 12].strip()
+            if _IMAGINARY.match(text, at):
+                raise BadExpression(
+                    f"expression {_short(text)} holds an imaginary number at {_short(where)}",
+                    hint="there are none; astype(x, complex128) makes items complex",
+                )
             raise BadExpression(f"expression {_short(text)} is malformed at {_short(where)}")
         at = found.end()
         token = found[0].strip()
@@ -221,6 +231,10 @@ class _Builder:
             return self._cast(tree, depth)
         if name in REDUCTIONS:
             return self._reduce(name, tree, depth)
+        if name == "count_nonzero":
+            return self._reduce(name, tree, depth)
+        if name in ELSEWHERE:
+            raise self._refuse(f"there is no function {name}", hint=ELSEWHERE[name])
         if name not in ARITY:
             raise self._refuse(f"there is no function {tree.func.id!r}")
         if tree.keywords or len(tree.args) != ARITY[name]:
@@ -236,6 +250,8 @@ class _Builder:
             dtype = goal.id
         elif isinstance(goal, ast.Constant):
             dtype = goal.value
+        if isinstance(dtype, str):
+            dtype = DTYPE_SPELLINGS.get(dtype.removeprefix("<").removeprefix("="), dtype)
         if not isinstance(dtype, str) or dtype not in DTYPES:
             raise self._refuse("astype needs a dtype", hint=f"one of {', '.join(sorted(DTYPES))}")
         return Cast(self._array(arg, depth), dtype)
@@ -263,7 +279,12 @@ class _Builder:
         if not 0 <= ddof <= 16:
             raise self._refuse("ddof is too large")
         assert axis is None or isinstance(axis, tuple)
-        return Reduce(name, self._array(tree.args[0], depth), axis, keepdims, ddof)
+        array = self._array(tree.args[0], depth)
+        if name == "count_nonzero":
+            return Reduce("sum", Apply("not_equal", (array, Constant(0))), axis, keepdims)
+        if name in INDEXING and axis is not None and len(axis) != 1:
+            raise self._refuse(f"{name} takes one axis, or none")
+        return Reduce(name, array, axis, keepdims, ddof)
 
     def _plain(self, tree: ast.expr) -> object:
         if isinstance(tree, ast.Constant) and isinstance(tree.value, bool | int):

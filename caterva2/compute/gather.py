@@ -100,8 +100,18 @@ class Gathering:
         moved = items.transpose([*self._advanced, *basic])
         self._out[box.points] = moved[tuple(box.at)]
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the result."""
+        return self._arranged().shape
+
     def result(self) -> Array:
         """Return the gathered items, in C order."""
+        result = self._arranged()
+        return np.ascontiguousarray(result).reshape(result.shape)
+
+    def _arranged(self) -> Array:
+        """Return a view of the items with the axes where they belong."""
         rest = self._out.shape[1:]
         result = self._out.reshape((*self._shape, *rest))
         advanced = self._advanced
@@ -111,7 +121,7 @@ class Gathering:
             before, n = advanced[0], len(self._shape)
             order = [*range(n, n + before), *range(n), *range(n + before, result.ndim)]
             result = result.transpose(order)
-        return np.ascontiguousarray(result).reshape(result.shape)
+        return result
 
 
 def check_size(nbytes: int) -> None:

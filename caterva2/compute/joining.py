@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -9,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from caterva2.compute.frames import ArrayMeta
+from caterva2.compute.lowering import MAX_RESULT
 from caterva2.errors import BadExpression
 from caterva2.model.slicing import Window
 
@@ -82,7 +84,7 @@ def concat(operands: Mapping[str, ArrayMeta], axis: int) -> Join:
         raise BadExpression(f"the shapes {_shapes(arrays)} do not go together along axis {axis}")
     lengths = tuple(a.shape[where] for a in arrays)
     shape = (*arrays[0].shape[:where], sum(lengths), *arrays[0].shape[where + 1 :])
-    meta = ArrayMeta(shape, arrays[0].chunks, arrays[0].blocks, _dtype(arrays))
+    meta = _sized(ArrayMeta(shape, arrays[0].chunks, arrays[0].blocks, _dtype(arrays)))
     return Join(tuple(operands), lengths, where, False, meta)
 
 
@@ -105,8 +107,10 @@ def stack(operands: Mapping[str, ArrayMeta], axis: int) -> Join:
         return (*lengths[:where], n, *lengths[where:])
 
     first = arrays[0]
-    meta = ArrayMeta(
-        grown(first.shape, len(arrays)), grown(first.chunks, 1), grown(first.blocks, 1), _dtype(arrays)
+    meta = _sized(
+        ArrayMeta(
+            grown(first.shape, len(arrays)), grown(first.chunks, 1), grown(first.blocks, 1), _dtype(arrays)
+        )
     )
     return Join(tuple(operands), (1,) * len(arrays), where, True, meta)
 
@@ -116,6 +120,15 @@ def _checked(operands: Mapping[str, ArrayMeta]) -> list[ArrayMeta]:
     if not arrays:
         raise BadExpression("there is nothing to join")
     return arrays
+
+
+def _sized(array: ArrayMeta) -> ArrayMeta:
+    nbytes = math.prod(array.shape) * array.dtype.itemsize
+    if nbytes > MAX_RESULT:
+        raise BadExpression(
+            f"shape {array.shape} of {array.dtype} has {nbytes} bytes; at most {MAX_RESULT} can be joined"
+        )
+    return array
 
 
 def _axis(axis: int, ndim: int) -> int:

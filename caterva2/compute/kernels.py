@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from caterva2.compute.nodes import BINARY, UNARY, Apply, Cast, Constant, Leaf, Node
+from caterva2.compute.nodes import BINARY, INDEXING, UNARY, Apply, Cast, Constant, Leaf, Node
 from caterva2.errors import BadExpression
 
 Array = npt.NDArray[Any]
@@ -86,7 +86,10 @@ def _evaluate(node: Node, leaves: Sequence[Array]) -> Any:  # noqa: ANN401
     if isinstance(node, Apply):
         return CALLS[node.function](*[_evaluate(arg, leaves) for arg in node.args])
     if isinstance(node, Cast):
-        return np.asarray(_evaluate(node.arg, leaves)).astype(np.dtype(node.dtype))
+        items, dtype = np.asarray(_evaluate(node.arg, leaves)), np.dtype(node.dtype)
+        if items.dtype.kind == "c" and dtype.kind in "iuf":
+            items = items.real  # what NumPy does, which warns
+        return items.astype(dtype)
     raise BadExpression(f"{type(node).__name__} can not stand in a kernel")
 
 
@@ -97,15 +100,56 @@ def partial(function: str, items: Array, axes: tuple[int, ...]) -> list[Array]:
     """Reduce one part of an array over `axes`, which stay with length 1; `merge` joins parts."""
     with np.errstate(all="ignore"):
         if function in {"sum", "prod", "min", "max", "any", "all"}:
+            if items.dtype == np.float16 and function in {"sum", "prod"}:  # as NumPy adds up within a call
+                items = items.astype(np.float32)
             return [np.asarray(getattr(np, function)(items, axis=axes, keepdims=True))]
+        if function in INDEXING:
+            return _place(function, items, axes)
         wide = np.complex128 if items.dtype.kind == "c" else np.float64
-        mean = np.asarray(np.mean(items, axis=axes, keepdims=True, dtype=wide))
         count = np.array(_count(items, axes), np.float64)
         if function == "mean":
-            return [mean, count]
+            return [np.asarray(np.sum(items, axis=axes, keepdims=True, dtype=wide)), count]
+        mean = np.asarray(np.mean(items, axis=axes, keepdims=True, dtype=wide))
         spread = items - mean
         square = spread.real**2 + spread.imag**2 if spread.dtype.kind == "c" else spread * spread
         return [mean, count, np.asarray(np.sum(square, axis=axes, keepdims=True, dtype=np.float64))]
+
+
+def _place(function: str, items: Array, axes: tuple[int, ...]) -> list[Array]:
+    """Return the chosen items, and where they lie: flat indices along `axes`."""
+    order = [i for i in range(items.ndim) if i not in axes]
+    kept = [1 if i in axes else n for i, n in enumerate(items.shape)]
+    rows = items.transpose([*order, *axes]).reshape([*(items.shape[i] for i in order), -1])
+    places = np.asarray(getattr(np, function)(rows, axis=-1, keepdims=True))
+    return [np.take_along_axis(rows, places, -1).reshape(kept), places.reshape(kept).astype(np.int64)]
+
+
+def moved_places(
+    places: Array, lengths: Sequence[int], starts: Sequence[int], totals: Sequence[int]
+) -> Array:
+    """Return flat indices in a part as those in the whole.
+
+    Parameters
+    ----------
+    lengths, starts, totals
+        (n,) Of the part, where it begins, and of the whole, along the reduced axes.
+    """
+    inner = np.unravel_index(places, tuple(lengths))
+    moved = [index + start for index, start in zip(inner, starts, strict=True)]
+    return np.asarray(np.ravel_multi_index(tuple(moved), tuple(totals)), np.int64)
+
+
+def _first_place(function: str, first: list[Array], second: list[Array]) -> list[Array]:
+    """Choose between the items of two parts as NumPy would: NaN before all, then the lower index."""
+    a, b = first[0], second[0]
+    better = (b < a) if function == "argmin" else (b > a)
+    if a.dtype.kind in "fc":
+        better = np.where(np.isnan(a) | np.isnan(b), np.isnan(b) & ~np.isnan(a), better)
+        same = (a == b) | (np.isnan(a) & np.isnan(b))
+    else:
+        same = a == b
+    better = better | (same & (second[1] < first[1]))
+    return [np.where(better, b, a), np.where(better, second[1], first[1])]
 
 
 def merge(function: str, first: list[Array], second: list[Array]) -> list[Array]:
@@ -117,12 +161,14 @@ def merge(function: str, first: list[Array], second: list[Array]) -> list[Array]
         }  # fmt: skip
         if function in joined:
             return [np.asarray(joined[function](first[0], second[0]))]
+        if function in INDEXING:
+            return _first_place(function, first, second)
         total = first[1] + second[1]
+        if function == "mean":
+            return [first[0] + second[0], total]
         step = second[0] - first[0]
         # Not mean + step * share: infinities that meet must give what NumPy gives.
         mean = (first[0] * first[1] + second[0] * second[1]) / total
-        if function == "mean":
-            return [mean, total]
         across = (step * np.conjugate(step)).real * (first[1] * second[1] / total)
         return [mean, total, first[2] + second[2] + across]
 
@@ -133,6 +179,10 @@ def finish(function: str, parts: list[Array], dtype: np.dtype[Any], ddof: int) -
         if function in {"std", "var"}:
             result = parts[2] / np.maximum(parts[1] - ddof, 0)
             result = np.sqrt(result) if function == "std" else result
+        elif function == "mean":
+            result = parts[0] / parts[1]
+        elif function in INDEXING:
+            result = parts[1]
         else:
             result = parts[0]
         return np.asarray(result).astype(dtype)

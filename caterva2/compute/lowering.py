@@ -249,7 +249,7 @@ def _reduced(
     if dtype.kind not in STATED_NUMERIC:
         raise BadExpression(f"{function}: items of {dtype} can not be reduced")
     empty = any(shape[axis] == 0 for axis in reduction.axes)
-    if function in {"min", "max"} and empty:
+    if function in {"min", "max", "argmin", "argmax"} and empty:
         raise BadExpression(f"{function}: there are no items to choose from")
     result = np.asarray(getattr(np, function)(np.ones((1,), dtype))).dtype
     kept = tuple(

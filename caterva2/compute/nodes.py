@@ -89,7 +89,9 @@ BINARY = _words(
     " logical_or logical_xor bitwise_and bitwise_or bitwise_xor left_shift right_shift"
 )
 TERNARY = frozenset({"where", "clip"})
-REDUCTIONS = frozenset({"sum", "prod", "min", "max", "mean", "std", "var", "any", "all"})
+REDUCTIONS = frozenset({"sum", "prod", "min", "max", "mean", "std", "var", "any", "all", "argmin", "argmax"})
+INDEXING = frozenset({"argmin", "argmax"})
+"""Reductions whose result is where an item lies."""
 
 SPELLINGS = {
     "abs": "absolute", "acos": "arccos", "acosh": "arccosh", "asin": "arcsin", "asinh": "arcsinh",
@@ -107,6 +109,25 @@ DTYPES = frozenset({
     "float16", "float32", "float64", "complex64", "complex128",
 })  # fmt: skip
 """What items may be cast to."""
+
+DTYPE_SPELLINGS = {
+    "?": "bool", "b1": "bool", "i1": "int8", "i2": "int16", "i4": "int32", "i8": "int64", "u1": "uint8",
+    "u2": "uint16", "u4": "uint32", "u8": "uint64", "f2": "float16", "f4": "float32", "f8": "float64",
+    "c8": "complex64", "c16": "complex128",
+}  # fmt: skip
+"""Their short names."""
+
+ELSEWHERE = {
+    **dict.fromkeys(
+        ("cumulative_sum", "cumulative_prod", "cumsum", "cumprod"),
+        "each item of a running total needs all before it, so that no slice could be computed alone",
+    ),
+    **dict.fromkeys(("contains", "startswith", "endswith", "lower", "upper"), "text is not computed with"),
+    "broadcast_to": "arrays are broadcast where they meet others",
+    "concat": "make the joined dataset with /api/concat/, and use it as an operand",
+    "stack": "make the joined dataset with /api/stack/, and use it as an operand",
+}
+"""Functions that people know from Blosc2 and look for in vain, and why there are none."""
 
 
 def children(node: Node) -> tuple[Node, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -31,7 +31,7 @@ def check_table(array: ArrayMeta, what: str) -> None:
     BadRequest
         It is not a structured array of one dimension.
     """
-    if len(array.shape) != 1 or not array.dtype.names:
+    if len(array.shape) != 1 or not array.dtype.names or not array.dtype.itemsize:
         raise BadRequest(
             f"{what} is for structured arrays of one dimension", hint="see the dtype of the dataset"
         )
@@ -84,37 +84,78 @@ def wanted_range(mask: Array) -> tuple[int, int] | None:
 
 def chosen_rows(items: Array, mask: Array) -> Array:
     """Return the selected rows."""
-    return items[np.asarray(mask, np.bool_)]
+    return _opaque(items)[np.asarray(mask, np.bool_)].view(items.dtype)
 
 
-def collected(parts: Sequence[Array], array: ArrayMeta, sortby: str | None) -> Array:
-    """Put rows together, sorted by a column if one is given; equal ones stay in their order."""
-    rows = np.concatenate(parts) if parts else np.empty(0, array.dtype)
-    return rows if sortby is None else rows[np.argsort(rows[sortby], kind="stable")]
+class SortKey(NamedTuple):
+    """A column by which rows are sorted; downwards if `descending`."""
+
+    column: str
+    descending: bool = False
 
 
-class Ordering:
-    """The numbers of rows, selected and sorted, gathered piece by piece.
+def sort_keys(array: ArrayMeta, text: str) -> tuple[SortKey, ...]:
+    """Read what rows are sorted by: columns, the first one first; ``-`` in front is downwards.
 
-    Equal rows stay in their order; NaN and NaT come last.
-
-    Parameters
-    ----------
-    sortby
-        The column to sort by, with a ``-`` before it from large to small; None: no sorting.
+    A column whose name is the whole text is meant as it is.
 
     Raises
     ------
     BadRequest
-        As `check_column`.
+        There is no such column, or its items have no order.
+    """
+    columns = array.dtype.names or ()
+    keys = [SortKey(text)] if text in columns else [_sort_key(part, columns) for part in text.split(",")]
+    for key in keys:
+        _check_column(array, key.column)
+    if len({key.column for key in keys}) < len(keys):
+        raise BadRequest(f"sortby {text[:60]!r} names a column twice")
+    return tuple(keys)
+
+
+def _sort_key(text: str, columns: Sequence[str]) -> SortKey:
+    text = text.strip()
+    if text in columns or not text.startswith("-"):
+        return SortKey(text)
+    return SortKey(text[1:].strip(), descending=True)
+
+
+def _check_column(array: ArrayMeta, name: str) -> None:
+    if name not in (array.dtype.names or ()):
+        raise BadRequest(
+            f"there is no column {name[:60]!r}", hint=f"the columns: {', '.join(array.dtype.names or ())}"
+        )
+    column = array.dtype[name]
+    if column.shape or column.names or column.kind == "V":
+        raise BadRequest(f"rows can not be sorted by {name!r}: its items have no order")
+
+
+def collected(parts: list[Array], array: ArrayMeta, keys: Sequence[SortKey]) -> Array:
+    """Put rows together, sorted if there are keys; equal ones stay in their order. Empties `parts`."""
+    if not parts:
+        return np.empty(0, array.dtype)
+    rows = parts[0] if len(parts) == 1 else np.concatenate([_opaque(part) for part in parts])
+    rows = rows.view(array.dtype)
+    parts.clear()
+    if not keys:
+        return rows
+    order = _order([(rows[key.column], key.descending) for key in keys])
+    return _opaque(rows)[order].view(array.dtype)
+
+
+class Ordering:
+    """The numbers of rows, selected and sorted, gathered piece by piece; as `collected` puts rows together.
+
+    Parameters
+    ----------
+    keys
+        What to sort by; none: no sorting.
     """
 
-    def __init__(self, array: ArrayMeta, sortby: str | None) -> None:
-        self._column: str | None = None
-        self._descending = False
-        if sortby is not None:
-            self._column, self._descending = sort_column(array, sortby)
-        self._keys: list[Array] = []
+    def __init__(self, array: ArrayMeta, keys: Sequence[SortKey]) -> None:
+        self._keys = keys
+        self._dtype = np.dtype([(f"k{i}", array.dtype[key.column]) for i, key in enumerate(keys)])
+        self._items: list[Array] = []
         self._rows: list[Rows] = []
         self.nbytes = 0
 
@@ -123,55 +164,38 @@ class Ordering:
         rows = np.arange(start, stop) if mask is None else start + np.flatnonzero(mask)
         self._rows.append(rows)
         self.nbytes += rows.nbytes
-        if self._column is not None and items is not None:
-            key = items[self._column]
-            self._keys.append(np.ascontiguousarray(key if mask is None else key[rows - start]))
-            self.nbytes += self._keys[-1].nbytes
+        if self._keys and items is not None:
+            part = np.empty(len(rows), self._dtype)
+            for i, key in enumerate(self._keys):
+                column = items[key.column]
+                part[f"k{i}"] = column if mask is None else column[rows - start]
+            self._items.append(part)
+            self.nbytes += part.nbytes
 
     def rows(self) -> Rows:
         """Return the numbers, in order."""
         rows = np.concatenate(self._rows) if self._rows else np.empty(0, np.int64)
-        if not self._keys:
+        if not self._items:
             return rows
-        keys = np.concatenate(self._keys)
-        if not self._descending:
-            return rows[np.argsort(keys, kind="stable")]
-        order = len(keys) - 1 - np.argsort(keys[::-1], kind="stable")[::-1]
-        if keys.dtype.kind in "fcmM":  # what is no number, or no time, comes last in any case
-            missing = (keys != keys)[order]
-            order = np.concatenate([order[~missing], order[missing]])
-        return rows[order]
+        items = np.concatenate(self._items)
+        return rows[_order([(items[f"k{i}"], key.descending) for i, key in enumerate(self._keys)])]
 
 
-def sort_column(array: ArrayMeta, sortby: str) -> tuple[str, bool]:
-    """Return the column to sort by, and whether from large to small: a ``-`` before its name says so.
-
-    Raises
-    ------
-    BadRequest
-        As `check_column`.
-    """
-    descending = sortby.startswith("-") and sortby not in (array.dtype.names or ())
-    column = sortby[1:] if descending else sortby
-    check_column(array, column)
-    return column, descending
+def _order(columns: Sequence[tuple[Array, bool]]) -> Rows:
+    """Return the numbers of rows in the order of columns, the first one first; descending ones are marked."""
+    order = np.arange(len(columns[0][0]))
+    for column, descending in reversed(columns):  # stable: the last one to sort by is the first that counts
+        items = column[order]
+        if descending:  # backwards and back again: what is equal stays in its order
+            order = order[::-1][np.argsort(items[::-1], kind="stable")][::-1]
+        else:
+            order = order[np.argsort(items, kind="stable")]
+    return order
 
 
-def check_column(array: ArrayMeta, name: str) -> None:
-    """Refuse what can not be sorted by.
-
-    Raises
-    ------
-    BadRequest
-        There is no such column, or its items have no order.
-    """
-    if name not in (array.dtype.names or ()):
-        raise BadRequest(
-            f"there is no column {name!r}", hint=f"the columns: {', '.join(array.dtype.names or ())}"
-        )
-    column = array.dtype[name]
-    if column.shape or column.names:
-        raise BadRequest(f"rows can not be sorted by {name!r}: its items have no order")
+def _opaque(rows: Array) -> Array:
+    """Return rows as bytes: NumPy moves them five times as fast as field by field."""
+    return np.ascontiguousarray(rows).view(np.dtype((np.void, rows.dtype.itemsize)))
 
 
 def window_of(items: Array, window: Window) -> Array:

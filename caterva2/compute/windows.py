@@ -12,8 +12,9 @@ import numpy as np
 from caterva2.compute.codec import dtype_to_text
 from caterva2.compute.evaluator import Done, Place, Task, aligned, view
 from caterva2.compute.frames import ArrayMeta, Skeleton
-from caterva2.compute.kernels import Array, evaluate, finish, merge
+from caterva2.compute.kernels import Array, evaluate, finish, merge, moved_places
 from caterva2.compute.lowering import Source, Stage, source_shape, window_nbytes
+from caterva2.compute.nodes import INDEXING
 from caterva2.errors import BadExpression
 from caterva2.model.slicing import Axis, Window
 
@@ -138,9 +139,14 @@ def near_chunks(stage: Stage, arrays: Mapping[str | int, ArrayMeta]) -> tuple[in
     return stage.inner
 
 
-def merged(stage: Stage, first: list[Array] | None, second: list[Array]) -> list[Array]:
-    """Join partial reductions."""
+def merged(stage: Stage, first: list[Array] | None, second: list[Array], piece: Window) -> list[Array]:
+    """Join partial reductions; `piece` is what the second one was made of."""
     assert stage.reduction is not None
+    if stage.reduction.function in INDEXING:
+        along = [piece.axes[i] for i in stage.reduction.axes]
+        totals = [stage.inner[i] for i in stage.reduction.axes]
+        places = moved_places(second[1], [len(a) for a in along], [a.start for a in along], totals)
+        second = [second[0], places]
     return second if first is None else merge(stage.reduction.function, first, second)
 
 

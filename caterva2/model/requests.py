@@ -28,7 +28,8 @@ class FetchQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     filter
         Row condition over the columns of a structured array.
     sortby
-        Column by which the rows of a structured array are sorted.
+        Columns by which the rows of a structured array are sorted, with commas between; ``-`` in
+        front of one is downwards.
     """
 
     slice_: str | None = None
@@ -182,6 +183,8 @@ class LazyExprBody(msgspec.Struct, frozen=True, kw_only=True):
         Paths of datasets by the names that the expression has for them.
     func
         What later versions have here is refused: code is not run.
+    dtype, shape
+        What the result is expected to be: refused if it is something else.
     compute
         Store the result instead of the expression.
     """
@@ -189,6 +192,24 @@ class LazyExprBody(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     expression: str
     operands: dict[str, str]
+    func: str | None = None
+    dtype: str | None = None
+    shape: list[int] | None = None
+    compute: bool = False
+
+
+class LazyArrayBody(msgspec.Struct, frozen=True, kw_only=True):
+    """Body of ``/api/upload_lazyarr``: as `LazyExprBody`, for a path; clients of 2026 send it.
+
+    Attributes
+    ----------
+    name
+        Not used: the path says it.
+    """
+
+    expression: str
+    operands: dict[str, str]
+    name: str | None = None
     func: str | None = None
     dtype: str | None = None
     shape: list[int] | None = None
@@ -244,16 +265,20 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
         Uncompressed bytes of the answer.
     chunks
         Chunks of the dataset itself that are touched.
+    at_most
+        The answer may be smaller than `shape` and `bytes` say: which rows a condition selects
+        shows only when they are read.
     computed_chunks
         How many of these have to be computed; 0 for stored datasets.
     reads
-        The stored datasets that are read.
+        The stored datasets that are read; none for what is computed already.
     """
 
     path: str
     shape: tuple[int, ...]
     dtype: str
     bytes: int
+    at_most: bool = False
     chunks: int
     blocks: int
     computed_chunks: int = 0

@@ -42,6 +42,8 @@ class Principal(msgspec.Struct, frozen=True):
         What the session or token may be used for.
     groups
         Groups of users that he belongs to.
+    quota
+        Most bytes of his ``@personal``; None for what holds for all, 0 for no limit.
     """
 
     id: str | None = None
@@ -49,6 +51,7 @@ class Principal(msgspec.Struct, frozen=True):
     superuser: bool = False
     scopes: frozenset[Scope] = SCOPES[Scope.READ]
     groups: frozenset[str] = frozenset()
+    quota: int | None = None
 
     @property
     def is_anonymous(self) -> bool:
@@ -106,10 +109,17 @@ class ResetPassword(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ChangePassword(msgspec.Struct, frozen=True, kw_only=True):
-    """Body of ``/auth/change-password``."""
+    """Body of ``/auth/change-password``.
+
+    Attributes
+    ----------
+    revoke_tokens
+        End one's tokens, too, not only the sessions.
+    """
 
     password: str
     new_password: str
+    revoke_tokens: bool = False
 
 
 class NewUser(msgspec.Struct, frozen=True, kw_only=True):

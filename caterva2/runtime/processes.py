@@ -134,7 +134,8 @@ class ProcessLane:
         self._stopping = False
         while self._started < self.size:
             self._launch()
-        await asyncio.gather(*self._starting)
+        # Who is cancelled here leaves them to `stop`, which knows them when they have started.
+        await asyncio.gather(*map(asyncio.shield, self._starting))
 
     async def stop(self) -> None:
         """Kill all processes; safe to call twice."""

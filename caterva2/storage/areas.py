@@ -1,9 +1,12 @@
 """Writing to the directory behind an area: a file is there whole, or not at all, after any crash.
 
 What is written is staged in a hidden directory of the area, synchronised with
-the disk, and renamed. Every path is walked part by part below the real root,
-and no link is followed on the way, so that nothing outside can be reached
-whatever happens to the tree meanwhile.
+the disk, and renamed. One directory for all, since then an upload does not care
+what becomes of its target's directory meanwhile. Where somebody has mounted
+another file system below an area, the file is copied beside its target first,
+under a hidden name. Every path is walked part by part below the real root, and
+no link is followed on the way, so that nothing outside can be reached whatever
+happens to the tree meanwhile.
 """
 
 from __future__ import annotations
@@ -44,7 +47,10 @@ from caterva2.storage.names import (
 from caterva2.storage.pinned import etag_of
 
 STAGING = ".incoming"
-"""Directory of an area in which files are written before they get their names."""
+"""Directory of an area in which files are written before they get their names.
+
+Names that begin with it and a dot are of files on their way in directories on other file systems.
+"""
 FOREIGN_STAGING = ".caterva2-incoming"
 """The same in a directory that is somebody's own, where another name could be taken."""
 KEPT = ".upload"
@@ -54,6 +60,7 @@ RESERVE = 64 << 20
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_STEP = 1 << 20
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
@@ -202,6 +209,10 @@ class AreaFiles:
                 elif KEPT not in entry.name:
                     with contextlib.suppress(OSError):
                         os.unlink(entry.path)
+        for directory, names, files in os.walk(self._root, followlinks=False):
+            for name in [*names, *files]:
+                if name.startswith(f"{STAGING}."):
+                    _wipe(f"{directory}/{name}")
 
         if self._foreign:
             with contextlib.suppress(OSError):
@@ -312,6 +323,16 @@ class AreaFiles:
                 if not is_hidden(name) and not os.path.islink(f"{directory}/{name}"):
                     yield (*below, name)
 
+    def directories(self, found: Found) -> Iterator[tuple[str, ...]]:
+        """Yield the parts, relative to a directory, of all directories below it, outer first. Blocking."""
+        top = "/".join((self._root, *found.parts))
+        for directory, names, _ in os.walk(top, followlinks=False):
+            names[:] = sorted(name for name in names if not is_hidden(name, directory=True))
+            below = tuple(part for part in directory[len(top) :].split("/") if part)
+            for name in names:
+                if not os.path.islink(f"{directory}/{name}"):
+                    yield (*below, name)
+
     def size(self) -> int:
         """Return the bytes of all files, those under way left out. Blocking."""
         return tree_size(Path(self._root))
@@ -349,7 +370,7 @@ class AreaFiles:
                 raise BadPath(f"{path!r} is a directory", hint="name a file in it")
             with self._parent(parts, make=True) as directory:
                 try:
-                    os.rename(staged.location, parts[-1], dst_dir_fd=directory)
+                    _name(staged, parts[-1], directory)
                 except IsADirectoryError as exc:
                     raise BadPath(f"{path!r} is a directory", hint="name a file in it") from exc
                 staged.done = True
@@ -357,13 +378,18 @@ class AreaFiles:
                     with contextlib.suppress(FileNotFoundError):
                         os.unlink(old.parts[-1], dir_fd=directory)
                 os.fsync(directory)
-            status = os.fstat(staged.file.fileno())
+                status = os.stat(parts[-1], dir_fd=directory, follow_symlinks=False)
             staged.promise.settle(status.st_size - (old.status.st_size if old is not None else 0))
         staged.close()
         return Stored(path, etag_of(status))
 
-    def make_directory(self, path: str) -> None:
+    def make_directory(self, path: str, *, exist_ok: bool = False) -> None:
         """Make a directory and those above it. Blocking.
+
+        Parameters
+        ----------
+        exist_ok
+            Do nothing if there is a directory already.
 
         Raises
         ------
@@ -373,13 +399,21 @@ class AreaFiles:
         parts = tuple(path.split("/"))
         check_target(parts)
         with self.lock, no_room_is_quota():
-            if self.find(path) is not None:
+            found = self.find(path)
+            if found is not None and found.is_directory and exist_ok:
+                return
+            if found is not None:
                 raise AlreadyExists(f"there is a file or directory {path!r} already")
             with self._parent((*parts, "x"), make=True):
                 pass
 
-    def remove(self, path: str) -> int:
+    def remove(self, path: str, *, expected: str | None = None) -> int:
         """Remove a file, or a directory with all that is in it; of an area itself only what is in it.
+
+        Parameters
+        ----------
+        expected
+            As `commit`.
 
         Returns
         -------
@@ -392,6 +426,8 @@ class AreaFiles:
             There is nothing.
         NotPermitted
             It is the area itself, and its directory is somebody's own.
+        DatasetChanged
+            Another generation is there.
         """
         with self.lock, no_room_is_quota():
             if not path and self._foreign:
@@ -406,29 +442,45 @@ class AreaFiles:
                         freed += self._drop((entry.name,))
                 return freed
             found = self.get(path)
+            check_expected(found, path, expected)
             return self._drop(found.parts)
 
     def _drop(self, parts: tuple[str, ...]) -> int:
         """Take the name away at once, then remove what had it."""
         doomed = f"{self.staging}/{secrets.token_hex(8)}.gone"
         with self._parent(parts) as directory:
-            os.rename(parts[-1], doomed, src_dir_fd=directory)
+            try:
+                os.rename(parts[-1], doomed, src_dir_fd=directory)
+            except OSError as exc:
+                if exc.errno != errno.EXDEV:
+                    raise
+                beside = f"{STAGING}.{secrets.token_hex(8)}.gone"
+                os.rename(parts[-1], beside, src_dir_fd=directory, dst_dir_fd=directory)
+                doomed = "/".join((self._root, *parts[:-1], beside))
             os.fsync(directory)
-        if os.path.isdir(doomed) and not os.path.islink(doomed):
-            freed = tree_size(Path(doomed))
-            shutil.rmtree(doomed, ignore_errors=True)
-        else:
-            freed = os.lstat(doomed).st_size
-            os.unlink(doomed)
+        is_tree = os.path.isdir(doomed) and not os.path.islink(doomed)
+        freed = tree_size(Path(doomed)) if is_tree else os.lstat(doomed).st_size
+        _wipe(doomed)
         for ledger in self.ledgers:
             ledger.changed(-freed)
         return freed
 
-    def rename(self, found: Found, other: AreaFiles, path: str) -> None:
+    def rename(
+        self, found: Found, other: AreaFiles, path: str, *, expected: str | None = None, new: bool = False
+    ) -> None:
         """Move a file or directory here to a path of another store, which may be this one. Blocking.
+
+        Parameters
+        ----------
+        expected
+            Generation of what moves; as `commit`.
+        new
+            Nothing may be at the target.
 
         Raises
         ------
+        DatasetChanged
+            Another generation is here, or something there.
         BadPath
             The target is a directory where a file is to go, or the other way round.
         OSError
@@ -442,6 +494,11 @@ class AreaFiles:
             raise BadRequest(f"a directory can not move into itself: {path!r}")
         with self.lock, other.lock:
             target = other.find(path)
+            if expected is not None:
+                here = Claim.of("/".join(found.parts)).path
+                check_expected(self.find(here), here, expected)
+            if new and target is not None:
+                raise DatasetChanged(f"there is {path} already", path=path)
             if target is not None and target.is_directory:
                 raise BadPath(f"{path!r} is a directory")
             if target is not None and found.is_directory:
@@ -514,6 +571,39 @@ class AreaFiles:
             os.close(fd)
 
 
+def _name(staged: Staged, name: str, directory: int) -> None:
+    """Rename a staged file into a directory; one on another file system gets a copy first."""
+    try:
+        os.rename(staged.location, name, dst_dir_fd=directory)
+    except OSError as exc:
+        if exc.errno != errno.EXDEV:
+            raise
+    else:
+        return
+    beside = f"{STAGING}.{secrets.token_hex(8)}"
+    try:
+        fd = os.open(beside, _NEW, 0o644, dir_fd=directory)
+        with os.fdopen(fd, "wb", buffering=0) as copy, open(staged.location, "rb", buffering=0) as file:
+            shutil.copyfileobj(file, copy, _STEP)
+            os.fsync(fd)
+        os.rename(beside, name, src_dir_fd=directory, dst_dir_fd=directory)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(beside, dir_fd=directory)
+        raise
+    with contextlib.suppress(OSError):
+        os.unlink(staged.location)
+
+
+def _wipe(location: str) -> None:
+    """Remove a file, or a directory with all that is in it; what can not be removed is left."""
+    if os.path.isdir(location) and not os.path.islink(location):
+        shutil.rmtree(location, ignore_errors=True)
+    else:
+        with contextlib.suppress(OSError):
+            os.unlink(location)
+
+
 @contextlib.contextmanager
 def _name_errors(path: str) -> Iterator[None]:
     try:
@@ -538,7 +628,7 @@ def check_expected(found: Found | None, path: str, expected: str | None) -> None
     if expected is None:
         return
     there = "" if found is None or found.is_directory else etag_of(found.status)
-    if expected == "*" and there:
+    if expected == "*" and found is not None:
         return
     if expected != there:
         raise DatasetChanged(f"{path} is not the generation that was expected", path=path)
@@ -548,9 +638,10 @@ def tree_size(top: Path) -> int:
     """Return the bytes of all regular files below a directory, without those under way. Blocking."""
     total = 0
     for directory, names, files in os.walk(top, followlinks=False):
-        if STAGING in names:
-            names.remove(STAGING)
+        names[:] = [name for name in names if name != STAGING and not name.startswith(f"{STAGING}.")]
         for name in files:
+            if name.startswith(f"{STAGING}."):
+                continue
             with contextlib.suppress(OSError):
                 status = os.lstat(f"{directory}/{name}")
                 if stat.S_ISREG(status.st_mode):

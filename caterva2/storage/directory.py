@@ -180,6 +180,18 @@ class DirectorySource:
         if place is not None and stat.S_ISDIR(place.status.st_mode) and (found is None or not found.sparse):
             yield from self._walk(_Level(below.removesuffix("/") + "/", place.real, place.chain, place.hops))
 
+    def is_directory(self, path: str) -> bool:
+        """Whether a path is that of a directory that is shown, be it empty; a sparse frame is none."""
+        parts = split_path(path)
+        if any(is_hidden(part, directory=True) for part in parts):
+            return False
+        place = self._resolve(parts)
+        return (
+            place is not None
+            and stat.S_ISDIR(place.status.st_mode)
+            and self._sparse_status(parts[-1], place.real) is None
+        )
+
     def directories(self) -> Iterator[str]:
         """Yield the real path of every directory whose changes can show; what a watcher has to watch.
 

@@ -7,6 +7,9 @@ from collections.abc import Callable
 
 from caterva2.errors import QuotaExceeded
 
+_COUNTS = 3
+"""So often it is counted anew when something changes meanwhile; then what was known stands."""
+
 
 class Ledger:
     """How much a tree of files takes, and may take.
@@ -28,6 +31,7 @@ class Ledger:
         self._lock = threading.Lock()
         self._used = 0
         self._promised = 0
+        self._changes = 0
 
     @property
     def used(self) -> int:
@@ -41,9 +45,14 @@ class Ledger:
 
     def recount(self) -> None:
         """Count what there is. Blocking."""
-        found = self._count()
-        with self._lock:
-            self._used = found
+        for _ in range(_COUNTS):
+            changes = self._changes
+            found = self._count()
+            with self._lock:
+                # What changed meanwhile may be in the count or not: then it says nothing.
+                if changes == self._changes:
+                    self._used = found
+                    return
 
     def promise(self, nbytes: int) -> None:
         """Set bytes aside; a negative number gives them back.
@@ -68,6 +77,7 @@ class Ledger:
         """Take note that files have grown by so many bytes, or shrunk."""
         with self._lock:
             self._used += nbytes
+            self._changes += 1
 
     def _fits(self, nbytes: int) -> bool:
         with self._lock:

@@ -21,13 +21,13 @@ import msgspec
 
 from caterva2.errors import BadRequest, InternalError, UserExists
 
-VERSION = 1
+VERSION = 2
 _LOCK_WAIT_S = 10.0
 
 _SCHEMA = """
 CREATE TABLE users (
     id TEXT PRIMARY KEY, email TEXT NOT NULL UNIQUE, password TEXT NOT NULL, superuser INTEGER NOT NULL,
-    generation INTEGER NOT NULL DEFAULT 0
+    generation INTEGER NOT NULL DEFAULT 0, quota INTEGER
 ) WITHOUT ROWID;
 CREATE TABLE members (
     user TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE, name TEXT NOT NULL, PRIMARY KEY (user, name)
@@ -43,6 +43,7 @@ CREATE TABLE resets (
 CREATE TABLE ended (session TEXT PRIMARY KEY, expires REAL NOT NULL) WITHOUT ROWID;
 CREATE INDEX tokens_user ON tokens (user);
 """
+_FROM_1 = "ALTER TABLE users ADD COLUMN quota INTEGER"
 
 
 class StoredUser(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,6 +55,8 @@ class StoredUser(msgspec.Struct, frozen=True, kw_only=True):
         Its hash.
     generation
         Sessions of older generations have ended.
+    quota
+        Most bytes of his personal area; None for what holds for all, 0 for no limit.
     """
 
     id: str
@@ -62,6 +65,7 @@ class StoredUser(msgspec.Struct, frozen=True, kw_only=True):
     superuser: bool
     generation: int
     groups: frozenset[str]
+    quota: int | None = None
 
 
 class StoredToken(msgspec.Struct, frozen=True, kw_only=True):
@@ -188,13 +192,38 @@ class UserDb:
         with self._writing() as db:
             return db.execute("DELETE FROM users WHERE id = ?", (id_,)).rowcount > 0
 
-    def set_password(self, id_: str, password: str) -> None:
-        """Store the hash of a new password; ends all sessions and reset links of the user."""
+    def set_password(self, id_: str, password: str, *, revoke_tokens: bool = False) -> None:
+        """Store the hash of a new password; ends all sessions and reset links of the user.
+
+        Parameters
+        ----------
+        revoke_tokens
+            End all his tokens, too.
+        """
         with self._writing() as db:
-            db.execute(
-                "UPDATE users SET password = ?, generation = generation + 1 WHERE id = ?", (password, id_)
-            )
-            db.execute("DELETE FROM resets WHERE user = ?", (id_,))
+            _set_password(db, id_, password, revoke_tokens=revoke_tokens)
+
+    def reset_password(self, hashed: bytes, now: float, password: str) -> bool:
+        """Store the hash of a new password for the user of a reset link, which is used up.
+
+        Ends all his sessions and tokens: whoever knew the old password may have them.
+        Tells whether the link was good.
+        """
+        with self._writing() as db:
+            row = db.execute(_RESETS, (hashed, now)).fetchone()
+            if row is not None:
+                _set_password(db, row[0], password, revoke_tokens=True)
+        return row is not None
+
+    def set_quota(self, id_: str, quota: int | None) -> None:
+        """Set the limit of a user's personal area; see `StoredUser.quota`."""
+        with self._writing() as db:
+            db.execute("UPDATE users SET quota = ? WHERE id = ?", (quota, id_))
+
+    def quotas(self) -> dict[str, int]:
+        """Return the limits of those users, by id, who have one of their own."""
+        with self._using() as db:
+            return dict(db.execute("SELECT id, quota FROM users WHERE quota IS NOT NULL").fetchall())
 
     def set_superuser(self, id_: str, superuser: bool) -> None:
         """Make a user a superuser, or an ordinary one."""
@@ -213,6 +242,11 @@ class UserDb:
         """End all sessions of a user."""
         with self._writing() as db:
             db.execute("UPDATE users SET generation = generation + 1 WHERE id = ?", (id_,))
+
+    def remove_tokens(self, id_: str) -> int:
+        """End all tokens of a user; return how many there were."""
+        with self._writing() as db:
+            return db.execute("DELETE FROM tokens WHERE user = ?", (id_,)).rowcount
 
     def end_session(self, session: str, expires: float, now: float) -> None:
         """Remember that a session has ended before its time, until that time."""
@@ -283,9 +317,7 @@ class UserDb:
     def reset_user(self, hashed: bytes, now: float) -> StoredUser | None:
         """Return the user of a reset link; None if it has ended."""
         with self._using() as db:
-            row = db.execute(
-                "SELECT user FROM resets WHERE hash = ? AND expires > ?", (hashed, now)
-            ).fetchone()
+            row = db.execute(_RESETS, (hashed, now)).fetchone()
         return None if row is None else self.by_id(row[0])
 
     def problems(self) -> list[str]:
@@ -299,7 +331,7 @@ class UserDb:
     def _one(self, column: str, value: str) -> StoredUser | None:
         with self._using() as db:
             row = db.execute(
-                f"SELECT id, email, password, superuser, generation FROM users WHERE {column} = ?",  # noqa: S608
+                f"SELECT id, email, password, superuser, generation, quota FROM users WHERE {column} = ?",  # noqa: S608
                 (value,),
             ).fetchone()
             if row is None:
@@ -307,7 +339,7 @@ class UserDb:
             groups = db.execute("SELECT name FROM members WHERE user = ?", (row[0],)).fetchall()
         return StoredUser(
             id=row[0], email=row[1], password=row[2], superuser=bool(row[3]), generation=row[4],
-            groups=frozenset(name for (name,) in groups),
+            groups=frozenset(name for (name,) in groups), quota=row[5],
         )  # fmt: skip
 
     @contextlib.contextmanager
@@ -343,14 +375,25 @@ class UserDb:
         if version == 0:
             for statement in filter(str.strip, _SCHEMA.split(";")):
                 db.execute(statement)
+        elif version == 1:
+            db.execute(_FROM_1)
+        if version in {0, 1}:
             db.execute(f"PRAGMA user_version = {VERSION}")
         db.execute("COMMIT")
-        if version not in {0, VERSION}:
+        if version not in {0, 1, VERSION}:
             raise InternalError(
                 f"{self._path.name} has version {version}; this program reads version {VERSION}"
             )
 
 
+def _set_password(db: sqlite3.Connection, user: str, password: str, *, revoke_tokens: bool) -> None:
+    db.execute("UPDATE users SET password = ?, generation = generation + 1 WHERE id = ?", (password, user))
+    db.execute("DELETE FROM resets WHERE user = ?", (user,))
+    if revoke_tokens:
+        db.execute("DELETE FROM tokens WHERE user = ?", (user,))
+
+
+_RESETS = "SELECT user FROM resets WHERE hash = ? AND expires > ?"
 _TOKENS = "SELECT id, user, name, scope, created, expires, last_used FROM tokens"
 
 

@@ -66,10 +66,21 @@ async def test_login_without_a_field_is_422(here: Lab, form: dict[str, str]) -> 
     assert isinstance(answer.json()["detail"], list)
 
 
-async def test_email_is_one_however_it_is_written(here: Lab) -> None:
-    headers = await here.log_in("  ADA@Example.ORG ")
+@pytest.mark.parametrize("written", ["  ADA@Example.ORG ", "\uff41da@example.org"], ids=["capitals", "wide"])
+async def test_email_is_one_however_it_is_written(here: Lab, written: str) -> None:
+    headers = await here.log_in(written)
+    again = await here.http.post("/auth/register", json={"email": written, "password": PASSWORD})
 
     assert (await here.http.get("/api/me", headers=headers)).json()["email"] == ADA
+    assert again.json()["detail"] == "REGISTER_USER_ALREADY_EXISTS"
+
+
+async def test_user_is_removed_however_his_email_is_written(here: Lab) -> None:
+    await here.add("gone@example.org")
+
+    await here.accounts.remove_user(" \uff27one@Example.org")
+
+    assert here.accounts._db.by_email("gone@example.org") is None
 
 
 async def test_logout_ends_this_session_only(here: Lab) -> None:
@@ -141,7 +152,7 @@ async def test_bad_password_is_refused_with_a_reason(here: Lab, password: str) -
     assert "password" in detail["reason"]
 
 
-@pytest.mark.parametrize("email", ["", "x", "x@y", "a@b@c.d", "a b@c.de", "../x@y.zz", "a@b.c/d"])
+@pytest.mark.parametrize("email", ["", "x", "x@y", "a@b@c.d", "a b@c.de", "../x@y.zz", "a@b.c/d", "a@b.c%0a"])
 async def test_malformed_email_is_422(here: Lab, email: str) -> None:
     answer = await here.http.post("/auth/register", json={"email": email, "password": PASSWORD})
 
@@ -154,6 +165,51 @@ async def test_forgot_password_tells_nothing(here: Lab) -> None:
     ]
 
     assert [(a.status_code, a.json()) for a in answers] == [(202, None), (202, None)]
+
+
+class Letterbox:
+    """Takes mail, or fails to."""
+
+    def __init__(self, failure: Exception | None = None) -> None:
+        self.links: list[str] = []
+        self.failure = failure
+
+    def send_reset(self, to: str, link: str) -> None:
+        if self.failure is not None:
+            raise self.failure
+        self.links.append(link)
+
+
+async def ask_for_links(here: Lab, email: str, count: int) -> None:
+    for _ in range(count):
+        answer = await here.http.post("/auth/forgot-password", json={"email": email})
+        assert answer.status_code == 202
+        await asyncio.gather(*here.accounts._tasks._tasks.values())
+
+
+async def test_user_is_not_flooded_with_reset_links(here: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    await here.add("flooded@example.org")
+    box = Letterbox()
+    monkeypatch.setattr(here.accounts, "_mailer", box)
+
+    await ask_for_links(here, "flooded@example.org", 5)
+
+    assert len(box.links) == 3
+    body = {"token": box.links[-1].rpartition("/")[2], "password": "another password"}
+    assert (await here.http.post("/auth/reset-password", json=body)).status_code == 200
+
+
+async def test_mail_that_can_not_be_sent_is_told_the_operator(
+    here: Lab, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    await here.add("unlucky@example.org")
+    monkeypatch.setattr(here.accounts, "_mailer", Letterbox(ConnectionRefusedError(111, "refused")))
+
+    await ask_for_links(here, "unlucky@example.org", 1)
+
+    (said,) = [record.getMessage() for record in caplog.records if record.levelname != "INFO"]
+    assert "unlucky@example.org" in said
+    assert "refused" in said
 
 
 async def test_reset_link_sets_a_password_once_and_ends_sessions(here: Lab) -> None:
@@ -170,6 +226,43 @@ async def test_reset_link_sets_a_password_once_and_ends_sessions(here: Lab) -> N
     assert (second.status_code, second.json()["detail"]) == (400, "RESET_PASSWORD_BAD_TOKEN")
     assert (await here.http.get("/api/me", headers=session)).status_code == 401
     await here.log_in("forgetful@example.org", "another password")
+
+
+async def test_reset_ends_tokens_a_change_only_if_asked(here: Lab) -> None:
+    await here.add("tokens@example.org")
+    email, left = "tokens@example.org", []
+    for number, more in enumerate(({}, {"revoke_tokens": True})):
+        session = await here.log_in(email, PASSWORD if number == 0 else "password number 0")
+        token = await here.token(session, "read")
+        body = {"password": PASSWORD if number == 0 else "password number 0", **more}
+        body["new_password"] = f"password number {number}"
+        assert (await here.http.post("/auth/change-password", json=body, headers=session)).is_success
+        left.append((await here.http.get("/api/me", headers=token)).status_code)
+    token = await here.token(await here.log_in(email, "password number 1"), "read")
+    db = here.accounts._db
+    link = make_reset_link(db, db.by_email(email).id, here.url, time.time(), 60)
+    body = {"token": link.rpartition("/")[2], "password": "another password"}
+
+    await here.http.post("/auth/reset-password", json=body)
+
+    assert left == [200, 401]
+    assert (await here.http.get("/api/me", headers=token)).status_code == 401
+
+
+async def test_reset_link_that_is_sent_many_times_at_once_works_once(here: Lab) -> None:
+    await here.add("races@example.org")
+    db = here.accounts._db
+    link = make_reset_link(db, db.by_email("races@example.org").id, here.url, time.time(), 60)
+    token = link.rpartition("/")[2]
+
+    answers = await asyncio.gather(
+        *(
+            here.http.post("/auth/reset-password", json={"token": token, "password": f"new password {n}"})
+            for n in range(4)
+        )
+    )
+
+    assert sorted(answer.status_code for answer in answers) == [200, 400, 400, 400]
 
 
 async def test_password_change_needs_the_old_one_and_ends_sessions(here: Lab) -> None:

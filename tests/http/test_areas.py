@@ -166,6 +166,7 @@ async def test_nobody_uploads_without_login(here: Lab) -> None:
 # names
 
 
+READS = ("info", "list", "fetch", "download", "explain")
 ESCAPES = [
     "..",
     "../x",
@@ -221,6 +222,43 @@ async def test_target_outside_of_the_areas_is_refused(ada: Desk, what: str, path
 
     assert answer.status_code == 400
     assert await ada.names("@personal") == ["a.txt"]
+
+
+@pytest.mark.parametrize(
+    ("path", "filename"),
+    [
+        ("@personal/../x", "x"),
+        ("@personal/../../public/x", "x"),
+        ("/etc/x", "x"),
+        ("@publicx/x", "x"),
+        ("foo/x", "x"),
+        ("@personal/.incoming/x", "x"),
+        ("@personal", ".."),
+        ("@personal", "../.x"),
+        ("@personal", "a/.."),
+        ("@personal", ""),
+    ],
+)
+async def test_resumable_upload_to_outside_is_refused(ada: Desk, path: str, filename: str) -> None:
+    answer = await ada.post("/api/uploads", json={"path": path, "size": 1, "filename": filename})
+
+    assert answer.status_code == 400, answer.text
+    assert staged(ada.here) == []
+
+
+@pytest.mark.parametrize("path", [*ESCAPES, "../../users.sqlite", ".incoming", ".incoming/x"])
+@pytest.mark.parametrize(("what", "query"), [("chunk", "?nchunk=0"), *((name, "") for name in READS)])
+async def test_nothing_outside_of_an_area_is_read(ada: Desk, what: str, query: str, path: str) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(ada.here.url.rpartition(":")[2]))
+    writer.write(
+        f"GET /api/{what}/@personal/{path}{query} HTTP/1.1\r\nHost: x\r\n"
+        f"Cookie: {ada.headers['Cookie']}\r\nConnection: close\r\n\r\n".encode()
+    )
+    line = await reader.readline()
+    writer.close()
+    await writer.wait_closed()
+
+    assert line.split()[1] in {b"400", b"404"}
 
 
 @pytest.mark.parametrize("what", ["move", "copy"])
@@ -375,6 +413,49 @@ async def test_directory_merges_into_one_that_exists(ada: Desk, what: str) -> No
     assert await ada.names("@personal") == (["d/a.txt", "d/e/b.txt"] if what == "copy" else [])
 
 
+async def test_empty_directory_is_one(ada: Desk) -> None:
+    await ada.post("/api/mkdir/@shared/d/e")
+
+    infos = [await ada.get(f"/api/info/@shared/{path}") for path in ("d", "d/e", "d/f", ".incoming")]
+    lists = [await ada.get(f"/api/list/@shared/{path}") for path in ("d", "d/e", "d/f", ".incoming")]
+
+    assert [answer.status_code for answer in infos] == [200, 200, 404, 404]
+    assert (infos[1].json()["kind"], infos[1].json()["nfiles"]) == ("group", 0)
+    assert [(answer.status_code, answer.status_code == 200 and answer.json()) for answer in lists] == [
+        (200, []), (200, []), (404, False), (404, False),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("merges", [False, True], ids=["new", "merged"])
+@pytest.mark.parametrize("what", ["move", "copy"])
+async def test_empty_directories_go_along(ada: Desk, what: str, merges: bool) -> None:
+    await ada.post("/api/mkdir/@personal/d/empty/inner")
+    await ada.put("@personal/d/full/a.txt", b"a")
+    if merges:
+        await ada.put("@shared/d/b.txt", b"b")
+
+    answer = await ada.post(f"/api/{what}/", json={"src": "@personal/d", "dst": "@shared"})
+
+    assert answer.status_code == 200, answer.text
+    state = ada.here.service.subscriber.areas.state
+    assert (state / "shared/d/empty/inner").is_dir()
+    assert (state / "shared/d/full/a.txt").read_bytes() == b"a"
+    assert bool(list(state.glob("personal/*/d"))) == (what == "copy")
+
+
+@pytest.mark.parametrize("dst", ["@shared/e/", "@personal/new"], ids=["same-area", "other-area"])
+async def test_directory_moves_in_one_step(ada: Desk, dst: str) -> None:
+    await ada.put("@shared/d/a.txt", b"a")
+    state = ada.here.service.subscriber.areas.state
+    before = (state / "shared/d").stat().st_ino
+
+    answer = await ada.post("/api/move/", json={"src": "@shared/d", "dst": dst})
+
+    assert answer.json() == f"{dst.rstrip('/')}/d"
+    moved = [path for path in state.rglob("d") if path.is_dir() and path.parent.name in {"e", "new"}]
+    assert [path.stat().st_ino for path in moved] == [before]
+
+
 @pytest.mark.parametrize("what", ["move", "copy"])
 async def test_directory_does_not_go_into_itself(ada: Desk, what: str) -> None:
     await ada.put("@personal/d/a.txt", b"a")
@@ -495,6 +576,45 @@ async def test_writer_with_an_old_etag_is_told_412(ada: Desk) -> None:
 
     assert (second.status_code, third.status_code) == (200, 412)
     assert await ada.bytes("@shared/a.txt") == b"22"
+
+
+@pytest.mark.parametrize(
+    ("url", "body"),
+    [
+        ("/api/remove/@shared/a.b2nd", {}),
+        ("/api/append/@shared/a.b2nd", {"files": {"file": ("rows.b2nd", frame())}}),
+        ("/api/move/", {"json": {"src": "@shared/a.b2nd", "dst": "@shared/b.b2nd"}}),
+        ("/api/copy/", {"json": {"src": "@shared/a.b2nd", "dst": "@shared/b.b2nd"}}),
+    ],
+    ids=["remove", "append", "move", "copy"],
+)
+async def test_every_change_of_an_old_generation_is_412(ada: Desk, url: str, body: dict[str, Any]) -> None:
+    old = (await ada.put("@shared/a.b2nd", frame(CUBE + 1))).headers["ETag"]
+    new = (await ada.put("@shared/a.b2nd", frame())).headers["ETag"]
+
+    refused = await ada.post(url, **body, headers={"If-Match": old})
+    names = await ada.names("@shared")
+    content = await ada.bytes("@shared/a.b2nd")
+    done = await ada.post(url, **body, headers={"If-Match": new})
+
+    assert (refused.status_code, names, content) == (412, ["a.b2nd"], frame())
+    assert done.status_code == 200, done.text
+
+
+@pytest.mark.parametrize("what", ["move", "copy"])
+@pytest.mark.parametrize("src", ["@shared/a.txt", "@shared/d"], ids=["file", "directory"])
+async def test_nothing_is_replaced_if_asked_so(ada: Desk, what: str, src: str) -> None:
+    for path in ("@shared/a.txt", "@shared/d/a.txt", "@personal/d/b.txt", "@personal/a.txt"):
+        await ada.put(path, path.encode())
+
+    answer = await ada.post(
+        f"/api/{what}/", json={"src": src, "dst": "@personal"}, headers={"If-None-Match": "*"}
+    )
+
+    assert answer.status_code == 412
+    assert await ada.names("@personal") == ["a.txt", "d/b.txt"]
+    assert await ada.bytes("@personal/a.txt") == b"@personal/a.txt"
+    assert await ada.names("@shared") == ["a.txt", "d/a.txt"]
 
 
 async def test_new_file_does_not_replace_one_if_asked_so(ada: Desk) -> None:

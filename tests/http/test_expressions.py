@@ -205,6 +205,41 @@ async def test_circle_of_expressions_ends_in_an_error(ada: Ada) -> None:
     assert answer.status_code == 400
 
 
+async def test_circle_made_by_moving_ends_in_an_error(ada: Ada) -> None:
+    await ada.make("m1", "a + 1")
+    await ada.make("m2", "x + 1", {"x": "@personal/m1.b2nd"})
+    body = {"src": "@personal/m2.b2nd", "dst": "@personal/m1.b2nd"}
+    await ada.lab.http.post("/api/move/", json=body, headers=ada.headers)
+
+    answers = {
+        way: await ada.get(f"/api/{way}/@personal/m1.b2nd")
+        for way in ("fetch", "info", "explain", "download")
+    }
+
+    assert {way: answer.status_code for way, answer in answers.items()} == {
+        "fetch": 400, "info": 200, "explain": 400, "download": 400,
+    }  # fmt: skip
+    assert answers["info"].json()["expr"] == "x + 1"
+
+
+async def test_personal_operands_are_those_of_who_made_it_for_everybody(ada: Ada) -> None:
+    bob = Ada(ada.lab, await ada.lab.log_in(BOB))
+    await ada.make("mine", "a + 1")
+    await bob.make("mine", "a + 2")
+    await ada.make("over", "x * 2", {"x": "@personal/mine.b2nd"})
+    body = {"src": "@personal/over.b2nd", "dst": "@shared/over.b2nd"}
+    await ada.lab.http.post("/api/copy/", json=body, headers=ada.headers)
+    etag = (await ada.get("/api/fetch/@shared/over.b2nd")).headers["ETag"]
+    headers = {**bob.headers, "If-None-Match": etag}
+
+    fetched = await bob.get("/api/fetch/@shared/over.b2nd")
+    again = await ada.lab.http.get("/api/fetch/@shared/over.b2nd", headers=headers)
+    info = (await bob.get("/api/info/@shared/over.b2nd")).json()
+
+    assert (fetched.status_code, again.status_code) == (404, 404)
+    assert info["missing_ops"] == {"x": "@personal/mine.b2nd"}
+
+
 async def test_changed_operand_changes_the_result(ada: Ada) -> None:
     public = ada.lab.home / "sub" / "public"
     store(public, "moving", np.zeros(40))
@@ -291,6 +326,12 @@ A = {"a": "@public/a.b2nd"}
             {"name": "x", "expression": "a + 1", "operands": A, "func": None, "dtype": None, "shape": None},
             200,
         ),
+        ({"name": "x", "expression": "a + 1", "operands": A, "dtype": "<f8", "shape": [60, 50]}, 200),
+        ({"name": "x", "expression": "a + 1", "operands": A, "dtype": "float32"}, 400),
+        ({"name": "x", "expression": "a + 1", "operands": A, "dtype": "O"}, 400),
+        ({"name": "x", "expression": "a + 1", "operands": A, "dtype": "__import__('os')"}, 400),
+        ({"name": "x", "expression": "a + 1", "operands": A, "shape": [60, 51]}, 400),
+        ({"name": "x", "expression": "a + 1", "operands": A, "shape": []}, 400),
         ({"name": "x", "expression": "a + 1"}, 422),
         ({"name": "x", "operands": A}, 422),
         ({"name": 1, "expression": "a + 1", "operands": A}, 422),
@@ -301,6 +342,45 @@ async def test_bad_definition_is_refused(ada: Ada, body: dict[str, Any], status:
     answer = await ada.lab.http.post("/api/lazyexpr/", json=body, headers=ada.headers)
 
     assert answer.status_code == status, answer.text
+
+
+async def test_expression_of_an_array_client_is_stored_where_it_says(ada: Ada) -> None:
+    body = {
+        "name": None, "expression": "(o1 + (sin(o0) * 2))", "func": None, "dtype": "float64",
+        "operands": {"o0": "@public/a.b2nd", "o1": "@public/r.b2nd"}, "shape": [60, 50], "compute": False,
+    }  # fmt: skip
+    answer = await ada.lab.http.post("/api/upload_lazyarr/@shared/new/z.b2nd", json=body, headers=ada.headers)
+
+    found = await ada.fetch("@shared/new/z.b2nd", slice_="3")
+
+    assert (answer.status_code, answer.json()) == (200, "@shared/new/z.b2nd")
+    np.testing.assert_allclose(found, (ARRAYS["r"] + np.sin(ARRAYS["a"]) * 2)[3])
+    assert (await ada.get("/api/info/@shared/new/z.b2nd")).json()["operands"] == body["operands"]
+
+
+@pytest.mark.parametrize(
+    ("path", "change"),
+    [
+        ("@shared/z.b2nd", {"func": "def f(): pass"}),
+        ("@shared/z.b2nd", {"shape": [3]}),
+        ("@shared/z.b2nd", {"operands": {"a": "<blosc2.C2Array object at 0x7fdab2e5c590>"}}),
+        ("@shared/z.b2nd", {"expression": "a.slice((slice(2, 5, None),)) + 1"}),
+        ("@shared/z", {}),
+        ("@shared", {}),
+        ("foo/z.b2nd", {}),
+        ("@shared/%2e%2e/z.b2nd", {}),
+        ("@public/a.b2nd", {}),
+    ],
+)
+async def test_expression_of_an_array_client_is_refused(
+    ada: Ada, path: str, change: dict[str, object]
+) -> None:
+    body = {"expression": "a + 1", "operands": A, **change}
+
+    answer = await ada.lab.http.post(f"/api/upload_lazyarr/{path}", json=body, headers=ada.headers)
+
+    assert answer.status_code == 400, answer.text
+    np.testing.assert_array_equal(await ada.fetch("@public/a.b2nd"), ARRAYS["a"])
 
 
 async def test_definition_needs_a_login(ada: Ada) -> None:
@@ -420,6 +500,156 @@ async def test_explanation_knows_what_is_computed_already(ada: Ada) -> None:
     assert (before["computed_chunks"], after["computed_chunks"]) == (4, 0)
 
 
+async def test_explanation_leaves_out_what_needs_no_reading(ada: Ada) -> None:
+    await ada.make("kept", "a * 19")
+    await ada.fetch("@personal/kept.b2nd")
+
+    told = (await ada.get("/api/explain/@personal/kept.b2nd")).json()
+
+    assert (told["reads"], told["stored_bytes"], told["chunks"]) == ([], 0, 4)
+
+
+@pytest.mark.parametrize(
+    ("params", "shape", "at_most"),
+    [
+        ({"filter": "p > 3"}, [500], True),
+        ({"filter": "p > 3", "slice_": "0:10"}, [10], True),
+        ({"filter": "p > 3", "slice_": "-20:"}, [20], True),
+        ({"filter": "p > 3", "slice_": "3"}, [], True),
+        ({"sortby": "q"}, [500], False),
+        ({"sortby": "-q,p", "slice_": "0:7"}, [7], False),
+        ({"filter": "m", "sortby": "p", "field": "q"}, [500], True),
+    ],
+)
+async def test_explanation_of_rows_says_at_most(
+    ada: Ada, params: dict[str, str], shape: list[int], at_most: bool
+) -> None:
+    told = (await ada.get("/api/explain/@public/dir/t.b2nd", **params)).json()
+
+    itemsize = 8 if "field" in params else ARRAYS["dir/t"].dtype.itemsize
+    assert (told["shape"], told["at_most"]) == (shape, at_most)
+    assert told["bytes"] == int(np.prod(shape)) * itemsize
+    assert [read["path"] for read in told["reads"]] == ["@public/dir/t.b2nd"]
+    assert told["chunks"] == told["reads"][0]["chunks"] == 2  # all rows have to be looked at
+    found = await ada.fetch("@public/dir/t.b2nd", **params)
+    assert found.ndim == len(shape)
+    assert found.size <= np.prod(shape)
+
+
+@pytest.mark.parametrize(
+    ("indices", "shape", "chunks"),
+    [("[[1, 2, 59], 3]", [3], 2), ("[[1], null]", [1, 50], 2), ('[5, "0:4"]', [4], 1), ("[[], [] ]", [0], 0)],
+)
+async def test_explanation_of_single_items_counts_their_chunks(
+    ada: Ada, indices: str, shape: list[int], chunks: int
+) -> None:
+    told = (await ada.get("/api/explain/@public/a.b2nd", indices=indices)).json()
+
+    assert (told["shape"], told["chunks"], told["at_most"]) == (shape, chunks, False)
+    assert sum(read["chunks"] for read in told["reads"]) == chunks
+
+
+async def test_explanation_goes_through_all_levels(ada: Ada) -> None:
+    post = ada.lab.http.post
+    body = {"srcs": ["@public/a.b2nd", "@public/b.b2nd"], "dst": "@personal/ab.b2nd"}
+    await post("/api/concat/", json=body, headers=ada.headers)
+    await ada.make("on-top", "x[:60] + r", {"x": "@personal/ab.b2nd", "r": "@public/r.b2nd"})
+    await ada.make("highest", "sum(x * 3, axis=0)", {"x": "@personal/on-top.b2nd"})
+
+    told = (await ada.get("/api/explain/@personal/highest.b2nd", indices="[[0, 1]]")).json()
+
+    assert {read["path"] for read in told["reads"]} == {"@public/a.b2nd", "@public/r.b2nd"}
+    assert told["shape"] == [2]
+
+
+async def test_explanation_of_rows_of_a_joined_table(ada: Ada) -> None:
+    body = {"srcs": [T, T], "dst": "@personal/tt.b2nd"}
+    await ada.lab.http.post("/api/concat/", json=body, headers=ada.headers)
+
+    told = (await ada.get("/api/explain/@personal/tt.b2nd", filter="p > 3", slice_="::2")).json()
+    found = await ada.fetch("@personal/tt.b2nd", filter="p > 3", slice_="::2")
+
+    twice = np.concatenate([TABLE, TABLE])
+    assert (told["shape"], told["at_most"]) == ([500], True)
+    np.testing.assert_array_equal(found, twice[twice["p"] > 3][::2])
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"filter": "x > 1"},
+        {"filter": "p.q"},
+        {"sortby": "nope"},
+        {"filter": "p > 1", "indices": "[[1]]"},
+        {"slice_": "0", "indices": "[[1]]"},
+        {"indices": "[[500]]"},
+        {"slice_": "0,0"},
+        {"field": "nope"},
+    ],
+)
+async def test_explanation_refuses_what_fetching_would(ada: Ada, params: dict[str, str]) -> None:
+    explained = await ada.get(f"/api/explain/{T}", **params)
+    fetched = await ada.get(f"/api/fetch/{T}", **params)
+
+    assert (explained.status_code, explained.json()["detail"]) == (400, fetched.json()["detail"])
+
+
+# levels on levels
+
+
+async def test_levels_that_multiply_are_refused(ada: Ada) -> None:
+    text = " + ".join(f"x[{i}:{i + 20}]" for i in range(20))
+    answers = [await ada.make("m0", text, {"x": "@public/a.b2nd"})]
+    lengths = "x[0:1] + " + " + ".join(f"x[{i}:{i + 1}]" for i in range(19))
+    for level in range(1, 4):
+        answers.append(await ada.make(f"m{level}", lengths, {"x": f"@personal/m{level - 1}.b2nd"}))
+        lengths = " + ".join(["x[0:1]", *(f"x[0:1, {i}:{i + 1}]" for i in range(19))])
+
+    assert [answer.status_code for answer in answers] == [200, 200, 400, 400]
+    assert "read stored data" in answers[2].json()["detail"]
+
+
+async def test_opening_that_multiplies_ends_soon(ada: Ada, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("caterva2.roles.subscriber.evaluation.MAX_WEIGHT", 8)
+    names = ("a", "b", "r")
+    for name in names:  # two of the three operands are not needed, but opened
+        await ada.make(f"w-{name}", "a + 1", {n: f"@public/{n}.b2nd" for n in names})
+
+    answer = await ada.make("w", "a + 1", {n: f"@personal/w-{n}.b2nd" for n in names})
+
+    assert answer.status_code == 400
+    assert "read stored data 9 times" in answer.json()["detail"]
+
+
+# what a client has already
+
+
+@pytest.mark.parametrize(
+    ("path", "params"),
+    [
+        ("fetch/@personal/same.b2nd", {"slice_": "0:5"}),
+        ("fetch/@personal/same.b2nd", {}),
+        ("fetch/@public/dir/t.b2nd", {"filter": "p > 3", "sortby": "-q"}),
+        ("fetch/@public/a.b2nd", {"indices": "[[1, 2]]"}),
+        ("chunk/@personal/same.b2nd", {"nchunk": "1"}),
+    ],
+)
+async def test_answer_that_a_client_has_is_not_computed_again(
+    ada: Ada, path: str, params: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await ada.make("same", "sin(a) * 23")
+    etag = (await ada.get(f"/api/{path}", **params)).headers["ETag"]
+    service = ada.lab.service.subscriber
+    for name in ("array", "frame"):
+        monkeypatch.setattr(service.reads._slices, name, None)  # what reads and computes is not there
+    headers = {**ada.headers, "If-None-Match": etag}
+
+    answer = await ada.lab.http.get(f"/api/{path}", params=params, headers=headers)
+
+    assert (answer.status_code, answer.content) == (304, b"")
+    assert answer.headers["ETag"] == etag
+
+
 # rows of structured arrays
 
 TABLE = ARRAYS["dir/t"]
@@ -450,6 +680,21 @@ async def test_rows_sorted_by_a_column_and_cut(ada: Ada) -> None:
     np.testing.assert_array_equal(found, rows[np.argsort(rows["p"], kind="stable")][10:20])
 
 
+@pytest.mark.parametrize(
+    ("sortby", "order"),
+    [
+        ("-p", np.lexsort([np.arange(500), -TABLE["p"]])),
+        ("m, -p", np.lexsort([np.arange(500), -TABLE["p"], TABLE["m"]])),
+        ("-m,-p,-q", np.lexsort([-TABLE["q"], -TABLE["p"], ~TABLE["m"]])),
+        (" p ,q", np.lexsort([TABLE["q"], TABLE["p"]])),
+    ],
+)
+async def test_rows_sorted_downwards_and_by_several_columns(ada: Ada, sortby: str, order: Any) -> None:
+    found = await ada.fetch(T, sortby=sortby)
+
+    np.testing.assert_array_equal(found, TABLE[order])
+
+
 async def test_column_of_rows(ada: Ada) -> None:
     found = await ada.fetch(T, filter="p == 1", field="q")
 
@@ -474,6 +719,11 @@ async def test_rows_by_post(ada: Ada) -> None:
         (T, {"filter": "p > 1", "slice_": "99999"}),
         (T, {"filter": "p > 1", "field": "nope"}),
         (T, {"sortby": "nope"}),
+        (T, {"sortby": "-nope"}),
+        (T, {"sortby": "p,"}),
+        (T, {"sortby": "--p"}),
+        (T, {"sortby": "p,-p"}),
+        ("@public/r.b2nd", {"sortby": "r"}),
         ("@public/r.b2nd", {"filter": "r > 1"}),
         ("@public/a.b2nd", {"sortby": "a"}),
         ("@public/note.txt", {"filter": "a > 1"}),

@@ -95,6 +95,7 @@ TABLE: dict[str, tuple[Row, str]] = {
     "copy": (WRITER, "/api/copy/"),
     "append": (WRITER, "/api/append/@shared/x"),
     "lazyexpr": (WRITER, "/api/lazyexpr/"),
+    "upload-lazyarr": (WRITER, "/api/upload_lazyarr/@shared/x.b2nd"),
     "concat": (WRITER, "/api/concat/"),
     "stack": (WRITER, "/api/stack/"),
     "explain": (READER, "/api/explain/@public/x"),

@@ -34,10 +34,12 @@ def run(context: Context) -> None:
     from caterva2.model.events import concerns
 
     args, output = context.args, context.output
-    cookie = context.client.auth_cookie
+    session = context.client.session
+    if session.keeps_token:
+        context.client.get_roots()  # drops a token that is no longer good
     stream = EventStream(
         context.config.urlbase,
-        auth_cookie=cookie,
+        headers=session.headers,
         patient=False,
         on_change=lambda stands: None if stands else output.note("the connection was lost; connecting again"),
     )

@@ -1,4 +1,4 @@
-"""``cat2cli passwd`` with ``--reset``: set a new password."""
+"""``cat2cli reset-password``, or ``passwd``: set a new password."""
 
 from __future__ import annotations
 
@@ -16,6 +16,9 @@ HELP = "Set a new password: with a reset link, or without one as who is logged i
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the link."""
     parser.add_argument("link", metavar="LINK", nargs="?", help="a reset link, or the token at its end")
+    parser.add_argument(
+        "--revoke-tokens", action="store_true", help="end all tokens, too; with a reset link they always end"
+    )
 
 
 def run(context: Context) -> None:
@@ -36,5 +39,5 @@ def run(context: Context) -> None:
         finally:
             session.close()
     else:
-        context.client.change_password(str(old), new)
+        context.client.change_password(str(old), new, revoke_tokens=context.args.revoke_tokens)
     context.output.both("The password is set; log in anew", {"done": True})

@@ -20,11 +20,12 @@ from caterva2.errors import (
     NotAuthenticated,
     NotFound,
     NotPermitted,
+    TooManyRequests,
     UserExists,
     ValidationFailed,
 )
 from caterva2.model.users import ANONYMOUS, SCOPES, MadeToken, NewToken, Principal, Scope, TokenInfo, UserInfo
-from caterva2.roles.subscriber.logins import LoginLimits
+from caterva2.roles.subscriber.logins import Bucket, LoginLimits
 from caterva2.roles.subscriber.mail import Mailer
 from caterva2.runtime.clock import Clock
 from caterva2.runtime.tasks import Supervisor
@@ -36,14 +37,23 @@ logger = logging.getLogger(__name__)
 
 SESSION_S = 12 * 3600
 RESET_S = 3600
+MAILS, MAIL_S = 3, 600.0
+"""Mails that a user gets at once, whoever asks for them, and after how long one more, in seconds."""
 KNOWN_S = 2.0
 """So long a look-up is believed: what another process changes takes effect after it."""
 KNOWN = 4096
 MAX_TOKENS = 100
+LONGEST = 1000
+"""More characters of a name are not looked at."""
 MAX_DAYS = 3650.0
 TOKEN_PREFIX = "c2t_"  # noqa: S105 - what tokens begin with, so that scanners for leaked ones find them
 
-_EMAIL = re.compile(r"[^\s@/\\\"'<>(),:;\[\]]+@[^\s@/\\\"'<>(),:;\[\].]+(\.[^\s@/\\\"'<>(),:;\[\].]+)+")
+_EMAIL = re.compile(r"[^\s@/\\\"'<>(),:;\[\]]+@[\w-]+(\.[\w-]+)+")
+
+
+def spell_email(text: str) -> str:
+    """Return how an e-mail is written here: no blanks around, small letters, one form of each letter."""
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text.strip()).lower())
 
 
 def normalise_email(text: str) -> str:
@@ -54,7 +64,7 @@ def normalise_email(text: str) -> str:
     BadRequest
         It is none.
     """
-    email = unicodedata.normalize("NFKC", text.strip()).lower()
+    email = spell_email(text)
     if len(email) > 254 or not email.isprintable() or not _EMAIL.fullmatch(email):
         raise BadRequest(f"expected an e-mail such as name@example.org, found {text[:300]!r}")
     return email
@@ -107,6 +117,7 @@ class Accounts:
         self._mailer = mailer
         self._removed = removed
         self._limits = LoginLimits(clock)
+        self._mailed = Bucket(clock, MAILS, MAIL_S)
         self._tasks = Supervisor("accounts")
         self._known: OrderedDict[Credentials, tuple[Principal, float]] = OrderedDict()
         self._epoch = 0
@@ -181,7 +192,7 @@ class Accounts:
         TooManyRequests
             See `LoginLimits.attempt`.
         """
-        email = unicodedata.normalize("NFKC", name.strip()).lower()[:254]
+        email = spell_email(name[:LONGEST])[:254]
         async with self._limits.attempt(address, email) as attempt:
             user = await self._verified(email, password)
             attempt.succeeded()
@@ -249,7 +260,7 @@ class Accounts:
             The address asks too often.
         """
         self._limits.count(address)
-        wanted = unicodedata.normalize("NFKC", email.strip()).lower()[:254]
+        wanted = spell_email(email[:LONGEST])[:254]
         self._mails += 1
         self._tasks.spawn(f"reset link {self._mails}", lambda: self._send_reset(wanted), restart=False)
 
@@ -260,14 +271,23 @@ class Accounts:
         if self._mailer is None:
             logger.warning("%s asks for a new password; to help: cat2admin reset-link %s", email, email)
             return
+        try:
+            self._mailed.check(user.id)
+        except TooManyRequests:
+            logger.warning("%s has got %d reset links in a short time; no more is sent now", email, MAILS)
+            return
+        self._mailed.add(user.id)
         link = await self._workers.run(
             Lane.DISK, make_reset_link, self._db, user.id, self._urlbase, self._clock.time(), RESET_S
         )
-        async with asyncio.timeout(60):
-            await self._workers.run(Lane.NET, self._mailer.send_reset, email, link)
+        try:
+            async with asyncio.timeout(60):
+                await self._workers.run(Lane.NET, self._mailer.send_reset, email, link)
+        except OSError as exc:  # also what smtplib and ssl raise, and the end of the time
+            logger.warning("the reset link for %s can not be mailed: %s", email, str(exc) or "no answer")
 
     async def reset_password(self, token: str, password: str, address: str) -> None:
-        """Set a new password with the token of a reset link, which is used up.
+        """Set a new password with the token of a reset link, which is used up; ends sessions and tokens.
 
         Raises
         ------
@@ -275,16 +295,21 @@ class Accounts:
             The token is not good; the password is not; too many tokens were tried.
         """
         self._limits.count(address)
-        user = await self._workers.run(Lane.DISK, self._db.reset_user, hash_token(token), self._clock.time())
-        if user is None:
+        run, hashed = self._workers.run, hash_token(token)
+        if await run(Lane.DISK, self._db.reset_user, hashed, self._clock.time()) is None:
             raise BadCredentials("RESET_PASSWORD_BAD_TOKEN")
         try:
-            await self._set_password(user.id, password)
+            stored = await run(Lane.AUTH, hash_password, password)
         except BadPassword as exc:
             raise _refusal(exc, "RESET_PASSWORD_INVALID_PASSWORD") from exc
+        if not await run(Lane.DISK, self._db.reset_password, hashed, self._clock.time(), stored):
+            raise BadCredentials("RESET_PASSWORD_BAD_TOKEN")  # used up meanwhile
+        self._forget()
 
-    async def change_password(self, principal: Principal, old: str, new: str, address: str) -> None:
-        """Set a new password; all sessions of the user end.
+    async def change_password(
+        self, principal: Principal, old: str, new: str, address: str, *, revoke_tokens: bool = False
+    ) -> None:
+        """Set a new password; all sessions of the user end, and if asked for his tokens.
 
         Raises
         ------
@@ -296,11 +321,11 @@ class Accounts:
         async with self._limits.attempt(address, email) as attempt:
             await self._verified(email, old)
             attempt.succeeded()
-        await self._set_password(str(principal.id), new)
-
-    async def _set_password(self, id_: str, password: str) -> None:
-        hashed = await self._workers.run(Lane.AUTH, hash_password, password)
-        await self._workers.run(Lane.DISK, self._db.set_password, id_, hashed)
+        hashed = await self._workers.run(Lane.AUTH, hash_password, new)
+        await self._workers.run(
+            Lane.DISK,
+            lambda: self._db.set_password(str(principal.id), hashed, revoke_tokens=revoke_tokens),
+        )
         self._forget()
 
     # tokens
@@ -376,7 +401,7 @@ class Accounts:
         BadRequest
             There is none.
         """
-        email = name.strip().lower()
+        email = spell_email(name)
         user = await self._workers.run(Lane.DISK, self._db.by_email, email)
         if user is None or not await self._workers.run(Lane.DISK, self._db.remove, user.id):
             raise BadRequest(f"there is no user {name}")
@@ -389,7 +414,7 @@ class Accounts:
         all_of_them = principal.superuser and principal.can(Scope.ADMIN)
         found = await self._workers.run(Lane.DISK, self._db.users)
         # Clients do not quote the name: its plus arrives as a blank.
-        wanted = None if name is None else name.strip().replace(" ", "+").lower()
+        wanted = None if name is None else spell_email(name.strip().replace(" ", "+"))
         return [
             _info(user)
             for user in found
@@ -424,7 +449,7 @@ def _refusal(exc: BadPassword, code: str) -> BadPassword:
 def _principal(user: StoredUser, scopes: frozenset[Scope]) -> Principal:
     if not user.superuser:
         scopes &= SCOPES[Scope.WRITE]
-    return Principal(user.id, user.email, user.superuser, scopes, user.groups)
+    return Principal(user.id, user.email, user.superuser, scopes, user.groups, user.quota)
 
 
 def _info(user: StoredUser) -> UserInfo:

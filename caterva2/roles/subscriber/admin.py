@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import os
 import shutil
 import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 
 from caterva2.compute.passwords import check_password, hash_password, make_password
 from caterva2.config.schema import SubscriberConfig
@@ -16,10 +18,30 @@ from caterva2.errors import BadRequest, Caterva2Error, NotFound
 from caterva2.model.datasets import BrokenInfo
 from caterva2.model.users import TokenInfo, UserInfo
 from caterva2.roles.subscriber.accounts import make_reset_link, normalise_email, token_info
+from caterva2.roles.subscriber.uploads import EXPIRES_S, NOTE
+from caterva2.roles.subscriber.verification import Verifier
+from caterva2.storage.areas import STAGING, AreaFiles, Found, tree_size
 from caterva2.storage.directory import DirectorySource
+from caterva2.storage.names import StoredKind, stored_kind
 from caterva2.storage.userdb import StoredUser, UserDb
 
 RESET_S = 24 * 3600
+LEFT_S = EXPIRES_S + 3600
+"""What is still under way after so long is a leftover, whether the subscriber runs or not."""
+
+
+class Usage(NamedTuple):
+    """Bytes that an area takes, and may take; None for no limit of its own."""
+
+    used: int
+    limit: int | None
+
+
+class Findings(NamedTuple):
+    """What `Admin.fsck` has found, and what of it was mended."""
+
+    problems: list[str]
+    mended: list[str]
 
 
 class Admin:
@@ -83,9 +105,12 @@ class Admin:
         """Make a user a member of these groups and no others; raises as `user`."""
         self._db.set_groups(self.user(name).id, groups)
 
-    def end_sessions(self, name: str) -> None:
-        """End all sessions of a user; raises as `user`."""
-        self._db.end_sessions(self.user(name).id)
+    def end_sessions(self, name: str, *, tokens: bool = False) -> None:
+        """End all sessions of a user, and his tokens if `tokens`; raises as `user`."""
+        id_ = self.user(name).id
+        self._db.end_sessions(id_)
+        if tokens:
+            self._db.remove_tokens(id_)
 
     def reset_link(self, name: str) -> str:
         """Return a link with which a user sets a new password, good for a day; raises as `user`."""
@@ -106,18 +131,48 @@ class Admin:
         if not self._db.remove_token(self.user(name).id, id_):
             raise NotFound(f"{name} has no token {id_}")
 
-    def usage(self) -> dict[str, int]:
-        """Return the bytes on disk of every area, by its name; personal ones with the user's e-mail."""
+    # room
+
+    def usage(self) -> dict[str, Usage]:
+        """Return the room of every area, by its name; personal ones with the user's e-mail."""
         state = self._config.statedir
-        found = {f"@{name}": _size(state / name) for name in ("public", "shared")}
+        found = {f"@{name}": Usage(tree_size(state / name), None) for name in ("public", "shared")}
         for user in self._db.users():
-            found[f"@personal of {user.email}"] = _size(state / "personal" / user.id)
+            found[f"@personal of {user.email}"] = self._usage(user)
         return found
 
-    def fsck(self) -> list[str]:
-        """Return what is wrong: the database, personal areas of nobody, files that can not be read.
+    def usage_of(self, name: str) -> Usage:
+        """Return the room of a user's personal area; raises as `user`."""
+        return self._usage(self.user(name))
 
-        Nothing is changed. Frames are read as far as describing them needs; their chunks are not decoded.
+    def set_quota(self, name: str, quota: int | None) -> None:
+        """Set the limit of a user's personal area; raises as `user`.
+
+        Parameters
+        ----------
+        quota
+            In bytes; 0 for no limit, None for the limit that holds for all.
+        """
+        self._db.set_quota(self.user(name).id, quota)
+
+    def _usage(self, user: StoredUser) -> Usage:
+        limit = self._config.userquota if user.quota is None else user.quota or None
+        return Usage(tree_size(self._config.statedir / "personal" / user.id), limit)
+
+    # looking after files
+
+    def fsck(self, *, deep: bool = False, repair: bool = False) -> Findings:
+        """Look for what is wrong: the database, personal areas of nobody, broken files, leftovers, quotas.
+
+        Nothing that a user has stored is changed.
+
+        Parameters
+        ----------
+        deep
+            Decode every chunk of every frame, in processes of their own; else frames are read as far
+            as describing them needs.
+        repair
+            Remove what uploads that ended long ago have left.
         """
         state = self._config.statedir
         problems = self._db.problems()
@@ -125,31 +180,103 @@ class Admin:
         personal = state / "personal"
         owners = sorted(entry.name for entry in personal.iterdir()) if personal.is_dir() else []
         problems += [f"personal/{name}: there is no such user" for name in owners if name not in ids]
+        mended: list[str] = []
         for name in ("public", "shared", *(f"personal/{owner}" for owner in owners)):
-            if (state / name).is_dir():
-                problems += [f"{name}/{problem}" for problem in _broken_files(state / name)]
-        return problems
+            directory = state / name
+            if not directory.is_dir():
+                continue
+            broken = dict(_broken_files(directory))
+            if deep:
+                broken |= asyncio.run(_broken_chunks(directory, set(broken)))
+            problems += [f"{name}/{path}: {broken[path]}" for path in sorted(broken)]
+            for left in _leftovers(directory):
+                line = f"{name}/{STAGING}/{left.name}: left by an upload that has ended"
+                (mended if repair and _removed(left) else problems).append(line)
+        return Findings([*problems, *self._beyond_quotas()], mended)
+
+    def _beyond_quotas(self) -> Iterator[str]:
+        usage = self.usage()
+        total = sum(room.used for room in usage.values())
+        for name, room in usage.items():
+            if room.limit is not None and room.used > room.limit:
+                yield f"{name}: takes {room.used} bytes, more than its quota of {room.limit}"
+        if self.quota is not None and total > self.quota:
+            yield f"all areas together: take {total} bytes, more than the quota of {self.quota}"
 
 
-def _broken_files(directory: Path) -> Iterator[str]:
+def _broken_files(directory: Path) -> Iterator[tuple[str, str]]:
+    """Yield path and reason of files that can not be described."""
     with tempfile.TemporaryDirectory() as made:
         source = DirectorySource(directory, Path(made), lazy=True)
         for found in source.scan():
             try:
                 info = source.describe(found.path).info
             except Caterva2Error as exc:
-                yield f"{found.path}: {exc.message}"
+                yield found.path, exc.message
                 continue
             if isinstance(info, BrokenInfo):
-                yield f"{found.path}: {info.reason}"
+                yield found.path, info.reason
 
 
-def _size(directory: Path) -> int:
-    total = 0
-    for where, _, names in os.walk(directory):
-        for name in names:
-            try:
-                total += os.lstat(os.path.join(where, name)).st_size
-            except OSError:  # it is gone
+async def _broken_chunks(directory: Path, known: set[str]) -> dict[str, str]:
+    """Return, by path, why frames can not be decoded."""
+    files = AreaFiles(directory)
+    broken = {}
+    verifier = Verifier()
+    try:
+        for parts in files.files(Found((), True, os.stat(directory))):
+            path, kind = "/".join(parts), stored_kind(parts[-1])
+            shown = path.removesuffix(".b2") if kind is StoredKind.PACKED else path
+            if shown in known or kind is StoredKind.PLAIN:
                 continue
-    return total
+            location = directory / path
+            before = _inode(location)
+            try:
+                await verifier.frame(str(location), kind)
+            except Caterva2Error as exc:
+                if _inode(location) == before:  # else it was replaced or removed meanwhile
+                    broken[shown] = exc.message
+    finally:
+        await verifier.stop()
+    return broken
+
+
+def _inode(location: Path) -> tuple[int, int] | None:
+    try:
+        status = os.lstat(location)
+    except OSError:
+        return None
+    return status.st_ino, status.st_mtime_ns
+
+
+def _leftovers(directory: Path) -> list[os.DirEntry[str]]:
+    """Return what is in the staging directory of an area longer than anything under way can be."""
+    try:
+        with os.scandir(directory / STAGING) as entries:
+            found = sorted(entries, key=lambda entry: entry.name)
+    except FileNotFoundError:
+        return []
+    old = time.time() - LEFT_S
+    left = []
+    for entry in found:
+        with contextlib.suppress(FileNotFoundError):
+            if entry.stat(follow_symlinks=False).st_mtime < old and not _is_note_of_new(entry, old):
+                left.append(entry)
+    return left
+
+
+def _is_note_of_new(entry: os.DirEntry[str], old: float) -> bool:
+    """Whether an entry is the note beside an upload to which something was added not long ago."""
+    try:
+        return entry.name.endswith(NOTE) and os.lstat(entry.path.removesuffix(NOTE)).st_mtime >= old
+    except FileNotFoundError:
+        return False
+
+
+def _removed(entry: os.DirEntry[str]) -> bool:
+    if entry.is_dir(follow_symlinks=False):
+        shutil.rmtree(entry.path, ignore_errors=True)
+    else:
+        with contextlib.suppress(OSError):
+            os.unlink(entry.path)
+    return not os.path.lexists(entry.path)

@@ -28,6 +28,7 @@ from caterva2.roles.subscriber.handlers.exprs import (
     ExplainHandler,
     LazyExprHandler,
     StackHandler,
+    UploadLazyArrayHandler,
 )
 from caterva2.roles.subscriber.handlers.files import (
     AddNotebookHandler,
@@ -91,6 +92,7 @@ HANDLERS = {
     "download": DownloadHandler,
     "chunk": ChunkHandler,
     "lazyexpr": LazyExprHandler,
+    "upload-lazyarr": UploadLazyArrayHandler,
     "concat": ConcatHandler,
     "stack": StackHandler,
     "explain": ExplainHandler,
@@ -174,11 +176,12 @@ async def running(config: SubscriberConfig) -> AsyncIterator[RunningSubscriber]:
         stack.callback(catalog.close)
         hub = Hub()
         access = Access(config.access)
+        users = await _open_users(config, workers, stack) if config.login else None
         areas = Areas(
             state, has_users=config.login, access=access, catalog=catalog, hub=hub, workers=workers,
-            quota=config.quota, user_quota=config.userquota,
+            quota=config.quota, user_quota=config.userquota, own_quotas=users.quotas if users else dict,
         )  # fmt: skip
-        accounts = await _open_accounts(config, areas, workers, stack) if config.login else None
+        accounts = None if users is None else _make_accounts(config, users, areas, workers, stack)
         subscriber = Subscriber(
             accounts=accounts,
             access=access,
@@ -199,13 +202,17 @@ async def running(config: SubscriberConfig) -> AsyncIterator[RunningSubscriber]:
         yield RunningSubscriber(subscriber, server)
 
 
-async def _open_accounts(
-    config: SubscriberConfig, areas: Areas, workers: Workers, stack: contextlib.AsyncExitStack
+async def _open_users(config: SubscriberConfig, workers: Workers, stack: contextlib.AsyncExitStack) -> UserDb:
+    db = await workers.run(Lane.DISK, UserDb, config.statedir / "users.sqlite")
+    stack.callback(db.close)
+    return db
+
+
+def _make_accounts(
+    config: SubscriberConfig, db: UserDb, areas: Areas, workers: Workers, stack: contextlib.AsyncExitStack
 ) -> Accounts:
     if config.auth_secret is None:
         raise ConfigError("login needs a secret in CATERVA2_SECRET", hint="set it, or say login = false")
-    db = await workers.run(Lane.DISK, UserDb, config.statedir / "users.sqlite")
-    stack.callback(db.close)
     accounts = Accounts(
         db,
         workers,

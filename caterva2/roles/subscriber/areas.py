@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import shutil
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,6 +69,8 @@ class Areas:
         Who may see which of them.
     quota, user_quota
         Most bytes of all areas together, and of each personal one; None for no limit.
+    own_quotas
+        Tells, by the ids of users, the limits of those who have one of their own; 0 is none. Blocking.
     """
 
     def __init__(
@@ -83,11 +85,13 @@ class Areas:
         quota: int | None = None,
         user_quota: int | None = None,
         public: Path | None = None,
+        own_quotas: Callable[[], Mapping[str, int]] = dict,
     ) -> None:
         self.state = state
         self._public = public
         self.ledger = Ledger(quota, "all areas together", self._count)
         self._user_quota = user_quota
+        self._own_quotas = own_quotas
         self._access = access
         self.has_users = has_users
         self._catalog = catalog
@@ -124,7 +128,9 @@ class Areas:
             for directory in personal.iterdir():
                 if directory.name.replace("-", "").isalnum() and directory.is_dir():
                     self._personal_area(directory.name).files.clean()
-            for area in self._personal.values():
+            own = self._own_quotas()
+            for user, area in self._personal.items():
+                area.files.ledgers[-1].limit = self._limit(own.get(user))
                 area.files.ledgers[-1].recount()
         self.ledger.recount()
 
@@ -149,7 +155,12 @@ class Areas:
             return None
         if root != PERSONAL:
             return self.common[root]
-        return self._personal_area(str(principal.id))
+        area = self._personal_area(str(principal.id))
+        area.files.ledgers[-1].limit = self._limit(principal.quota)
+        return area
+
+    def _limit(self, own: int | None) -> int | None:
+        return self._user_quota if own is None else own or None
 
     def source(self, principal: Principal, root: str) -> DirectorySource | None:
         """Return the files of an area; None as `find`."""

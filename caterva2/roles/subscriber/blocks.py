@@ -78,9 +78,16 @@ class BlockReader:
     """
 
     def __init__(
-        self, workers: Workers, traffic: Traffic, *, memory: int = MEMORY, stall_s: float = STALL_S
+        self,
+        workers: Workers,
+        traffic: Traffic,
+        *,
+        memory: int = MEMORY,
+        streamed: int = STREAMED,
+        stall_s: float = STALL_S,
     ) -> None:
         self._workers = workers
+        self._streamed = streamed
         self._traffic = traffic
         self._budget = Budget(memory)
         self._ahead = ReadAhead(self._budget, stall_s=stall_s)
@@ -131,7 +138,7 @@ class BlockReader:
 
     def _share(self, nbytes: int) -> int:
         """Return how many bytes a stream may take at once: what its client does not read stays in memory."""
-        return max(LEAST_BYTES, min(nbytes, STREAMED // self._streams))
+        return max(LEAST_BYTES, min(nbytes, self._streamed // self._streams))
 
     async def prefetch(self, file: StoredFile, ranges: Iterable[tuple[int, int]]) -> None:
         """Fetch what is missing of many byte ranges in one request, if that is not much."""
@@ -292,9 +299,10 @@ def _groups(skeleton: Skeleton, wants: Sequence[Want]) -> list[tuple[list[Want],
 
 
 def _span_groups(skeleton: Skeleton, start: int, stop: int, nbytes: int) -> Iterable[tuple[list[Span], int]]:
+    """Cut bytes of the frame into spans, in groups of about `nbytes`, however large a chunk is."""
     group: list[Span] = []
     total = 0
-    for span in _cut(skeleton, start, stop):
+    for span in _split(skeleton, _cut(skeleton, start, stop), nbytes):
         if group and total + span.stop - span.start > nbytes:
             yield group, total
             group, total = [], 0
@@ -302,6 +310,18 @@ def _span_groups(skeleton: Skeleton, start: int, stop: int, nbytes: int) -> Iter
         total += span.stop - span.start
     if group:
         yield group, total
+
+
+def _split(skeleton: Skeleton, spans: Iterable[Span], nbytes: int) -> Iterable[Span]:
+    """Cut spans of much more than `nbytes`, if parts of a chunk can be read without all of it."""
+    # Chunks with a dictionary or the delta filter (3) are one unit: see compute.frames.
+    one_by_one = skeleton.blocks_per_chunk > 1 and not skeleton.use_dict and 3 not in skeleton.filters
+    for span in spans:
+        if span.nchunk < 0 or not one_by_one or span.stop - span.start <= 2 * nbytes:
+            yield span
+            continue
+        for at in range(span.start, span.stop, nbytes):
+            yield Span(span.nchunk, at, min(at + nbytes, span.stop))
 
 
 def _cut(skeleton: Skeleton, start: int, stop: int) -> Iterable[Span]:

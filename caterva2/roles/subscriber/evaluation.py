@@ -51,6 +51,10 @@ PIECE = 16 << 20
 SMALL = 512 << 10
 """Windows of at most so many bytes are computed by themselves, if their chunk is not at hand."""
 TIMEOUT_S = 30.0
+LONGEST_S = 600.0
+"""Seconds for a window, however many pieces it has; a client that leaves ends it before."""
+MAX_WEIGHT = 4096
+"""How many times one item may read stored data; levels multiply, and each piece has a time limit only."""
 
 
 class Reader(Protocol):
@@ -71,12 +75,15 @@ class Evaluation:
         Names definition and generations: what was computed under it stays valid.
     level
         How many lazy datasets lie on top of each other below this one.
+    weight
+        How many times an item of it reads stored data, through all levels.
     """
 
     key: str
     plan: Plan | Join
     operands: Mapping[str, OpenedFile]
     level: int
+    weight: int = 1
 
 
 class ResultCache:
@@ -117,9 +124,14 @@ class Evaluator:
         Reads the operands.
     lane
         Processes that run `caterva2.compute.evaluator`.
+    longest_s
+        How long computing a window may take, reading of operands and all.
     """
 
-    def __init__(self, reader: Reader, lane: ProcessLane, workers: Workers) -> None:
+    def __init__(
+        self, reader: Reader, lane: ProcessLane, workers: Workers, *, longest_s: float = LONGEST_S
+    ) -> None:
+        self._longest_s = longest_s
         self._reader = reader
         self._lane = lane
         self._workers = workers
@@ -141,9 +153,19 @@ class Evaluator:
             The expression can not be evaluated, or not within its limits.
         """
         kept = Window(tuple(Axis(axis.start, axis.stop, axis.step) for axis in window.axes))
-        if isinstance(evaluation.plan, Join):
-            return await self._join(evaluation, evaluation.plan, kept)
-        return await self._stage(evaluation, len(evaluation.plan.stages) - 1, kept)
+        limit = asyncio.timeout(self._longest_s)
+        try:
+            async with limit:
+                if isinstance(evaluation.plan, Join):
+                    return await self._join(evaluation, evaluation.plan, kept)
+                return await self._stage(evaluation, len(evaluation.plan.stages) - 1, kept)
+        except TimeoutError as exc:
+            if not limit.expired():
+                raise
+            raise BadExpression(
+                f"the evaluation was stopped: it took longer than {self._longest_s:g} s in all",
+                hint="ask for a smaller part",
+            ) from exc
 
     async def mask(self, plan: Plan, operands: Mapping[str, Array], window: Window) -> Array:
         """Evaluate a plan of one stage on items that are at hand; the window is of all of them."""
@@ -269,13 +291,16 @@ class Evaluator:
             done = [await self._reduce(evaluation, stage, part) for part in parts]
             return await self._workers.run(Lane.CPU, joined, done, axis)
 
-        def starts() -> Iterable[Callable[[], Coroutine[None, None, list[Array]]]]:
+        async def part_of(piece: Window) -> tuple[list[Array], Window]:
+            return await self._map(evaluation, stage, piece), piece
+
+        def starts() -> Iterable[Callable[[], Coroutine[None, None, tuple[list[Array], Window]]]]:
             for piece in itertools.chain([first], pieces):
-                yield functools.partial(self._map, evaluation, stage, piece)
+                yield functools.partial(part_of, piece)
 
         total: list[Array] | None = None
-        async for part in in_flight(starts(), self._width):
-            total = await self._workers.run(Lane.CPU, merged, stage, total, part)
+        async for part, piece in in_flight(starts(), self._width):
+            total = await self._workers.run(Lane.CPU, merged, stage, total, part, piece)
         assert total is not None
         return await self._workers.run(Lane.CPU, finished, stage, total, window)
 
@@ -319,6 +344,51 @@ async def gathered(coroutines: Iterable[Coroutine[None, None, T]]) -> list[T]:
 
 def _origin(array: ArrayMeta, touched: Touched) -> list[int]:
     return [i * c for i, c in zip(touched.coords, array.chunks, strict=True)]
+
+
+def weigh(plan: Plan | Join, weights: Mapping[str, int]) -> int:
+    """Return how many times computing an item reads stored data, through levels that multiply.
+
+    Parameters
+    ----------
+    weights
+        Of the operands: 1 for those that are stored.
+
+    Raises
+    ------
+    BadExpression
+        More than `MAX_WEIGHT` times.
+    """
+    if isinstance(plan, Join):
+        weight = sum(weights[name] for name in plan.names)
+    else:
+        stages: list[int] = []
+        for stage in plan.stages:
+            stages.append(
+                sum(
+                    stages[source.origin] if isinstance(source.origin, int) else weights[source.origin]
+                    for source in stage.sources
+                )
+            )
+        weight = stages[-1]
+    return check_weight(weight)
+
+
+def check_weight(weight: int) -> int:
+    """Return `weight` if one item may read stored data so many times.
+
+    Raises
+    ------
+    BadExpression
+        It may not.
+    """
+    if weight > MAX_WEIGHT:
+        raise BadExpression(
+            f"through the expressions below it, this would read stored data {weight} times over;"
+            f" at most {MAX_WEIGHT} can be",
+            hint="store the result of one of them (compute)",
+        )
+    return weight
 
 
 def check_level(level: int) -> int:

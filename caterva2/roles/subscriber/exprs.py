@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import time
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
-from caterva2.errors import BadExpression, BadPath, BadRequest, MissingOperands, NotFound
+from caterva2.compute.dtypes import parse_dtype
+from caterva2.errors import BadExpression, BadPath, BadRequest, BrokenDataset, MissingOperands, NotFound
 from caterva2.model.datasets import Entry, LazyInfo
 from caterva2.model.lazy import Lazy, encode_lazy, sized
 from caterva2.model.paths import DatasetPath, split_path
-from caterva2.model.requests import JoinBody, LazyExprBody
+from caterva2.model.requests import JoinBody, LazyArrayBody, LazyExprBody
 from caterva2.model.users import Principal
 from caterva2.roles.subscriber.lazyfiles import LazyFiles, parse_checked
 from caterva2.roles.subscriber.opened import LazyFile, OpenedFile
+
+if TYPE_CHECKING:
+    from caterva2.compute.frames import ArrayMeta
 
 SUFFIX = ".b2nd"
 MAX_JOINED = 64
@@ -28,6 +32,38 @@ class Store(Protocol):
     async def put_array(self, principal: Principal, path: DatasetPath, file: OpenedFile) -> None:
         """Store the items of an opened file as an array."""
         ...
+
+
+class _Expected(NamedTuple):
+    """What a client thinks that comes of an expression; None for what it does not say."""
+
+    dtype: str | None = None
+    shape: list[int] | None = None
+
+    def check(self, array: ArrayMeta) -> None:
+        """Refuse an expression that gives something else.
+
+        Raises
+        ------
+        BadExpression
+            It does, or the dtype is none.
+        """
+        if self.shape is not None and tuple(self.shape) != array.shape:
+            raise BadExpression(
+                f"the result has the shape {array.shape}, not {tuple(self.shape)}",
+                hint="leave shape out: it follows from the expression",
+            )
+        if self.dtype is None:
+            return
+        try:
+            dtype = parse_dtype(self.dtype)
+        except BrokenDataset as exc:
+            raise BadExpression(exc.message, hint="leave dtype out, or use astype") from exc
+        if dtype != array.dtype:
+            raise BadExpression(
+                f"the result has the dtype {array.dtype}, not {self.dtype[:60]}",
+                hint="leave dtype out, or cast with astype in the expression",
+            )
 
 
 class Expressions:
@@ -55,9 +91,17 @@ class Expressions:
         BadPath
             The name can not be one.
         """
+        return await self._define(principal, DatasetPath("@personal", _name_parts(body.name)), body)
+
+    async def define_at(self, principal: Principal, path: DatasetPath, body: LazyArrayBody) -> DatasetPath:
+        """Store an expression, or its result, at a path in an area; raises as `define`."""
+        return await self._define(principal, _array_path(path, str(path)), body)
+
+    async def _define(
+        self, principal: Principal, path: DatasetPath, body: LazyExprBody | LazyArrayBody
+    ) -> DatasetPath:
         if body.func is not None:
             raise BadRequest("a function can not be sent: code is not run here", hint="send an expression")
-        path = DatasetPath("@personal", _name_parts(body.name))
         parse_checked(body.expression, body.operands)
         lazy = Lazy(
             operation="expression",
@@ -65,7 +109,9 @@ class Expressions:
             operands=_spelled(body.operands),
             owner=principal.id,
         )
-        return await self._keep(principal, path, lazy, compute=body.compute)
+        return await self._keep(
+            principal, path, lazy, compute=body.compute, expected=_Expected(body.dtype, body.shape)
+        )
 
     async def join(
         self, principal: Principal, operation: Literal["concat", "stack"], body: JoinBody
@@ -79,9 +125,7 @@ class Expressions:
         BadPath
             `dst` can not be a path of an array.
         """
-        path = DatasetPath.parse(body.dst)
-        if not path.parts or not path.name.endswith(SUFFIX):
-            raise BadPath(f"{body.dst!r} can not name an array", hint=f"end the name with {SUFFIX}")
+        path = _array_path(DatasetPath.parse(body.dst), body.dst)
         if not 0 < len(body.srcs) <= MAX_JOINED:
             raise BadExpression(f"{len(body.srcs)} datasets can not be joined; 1 to {MAX_JOINED} can")
         names = [f"o{i}" for i in range(len(body.srcs))]
@@ -95,9 +139,17 @@ class Expressions:
         return await self._keep(principal, path, lazy, compute=False)
 
     async def _keep(
-        self, principal: Principal, path: DatasetPath, lazy: Lazy, *, compute: bool
+        self,
+        principal: Principal,
+        path: DatasetPath,
+        lazy: Lazy,
+        *,
+        compute: bool,
+        expected: _Expected | None = None,
     ) -> DatasetPath:
         file = await self._plan(principal, path, lazy)
+        if expected is not None:
+            expected.check(file.skeleton.array)
         if _reads(file, path):
             raise BadExpression(f"{path} would be computed from itself")
         if compute:
@@ -121,6 +173,12 @@ class Expressions:
             path=path.relative, etag="new", mtime_ns=time.time_ns(), size=0, info=LazyInfo(lazy=lazy)
         )
         return self._lazy.build(path, entry, lazy, operands)
+
+
+def _array_path(path: DatasetPath, text: str) -> DatasetPath:
+    if not path.parts or not path.name.endswith(SUFFIX):
+        raise BadPath(f"{text!r} can not name an array", hint=f"end the name with {SUFFIX}")
+    return path
 
 
 def _name_parts(name: str) -> tuple[str, ...]:

@@ -26,7 +26,7 @@ from caterva2.roles.subscriber.library import Library
 from caterva2.roles.subscriber.reads import Caller, Reads, Reply
 from caterva2.roles.subscriber.verification import Verifier
 from caterva2.runtime.workers import Lane, Workers
-from caterva2.storage.areas import RESERVE, Claim, Found, Staged, check_target
+from caterva2.storage.areas import RESERVE, Claim, Found, Staged, check_expected, check_target
 from caterva2.storage.ledger import Promise
 from caterva2.storage.names import StoredKind, stored_kind
 from caterva2.storage.pinned import etag_of
@@ -220,18 +220,27 @@ class Files:
 
     # names
 
-    async def remove(self, principal: Principal, path: DatasetPath) -> DatasetPath:
+    async def remove(
+        self, principal: Principal, path: DatasetPath, *, expected: str | None = None
+    ) -> DatasetPath:
         """Remove a file or directory; of an area only what is in it.
+
+        Parameters
+        ----------
+        expected
+            Generation that must be there; None for any.
 
         Raises
         ------
         DatasetNotFound
             There is nothing.
+        DatasetChanged
+            Another generation is there.
         """
         area = await self.area(principal, path.root)
         found = await self._workers.run(Lane.DISK, area.files.find, path.relative) if path.parts else None
         try:
-            await self._workers.run(Lane.DISK, area.files.remove, path.relative)
+            await self._workers.run(Lane.DISK, lambda: area.files.remove(path.relative, expected=expected))
         finally:
             await self._told(area, [path.relative] if path.parts else [])
         if found is not None and found.is_directory:
@@ -269,17 +278,33 @@ class Files:
         return path
 
     async def move(
-        self, principal: Principal, src: DatasetPath, dst: DatasetPath, *, exact: bool = False
+        self,
+        principal: Principal,
+        src: DatasetPath,
+        dst: DatasetPath,
+        *,
+        exact: bool = False,
+        expected: str | None = None,
+        new: bool = False,
     ) -> DatasetPath:
         """Move a file or directory, and return its new path.
+
+        A directory moves as a whole, in one step, unless it merges into another one, or they lie on
+        different file systems: then file by file.
 
         Parameters
         ----------
         exact
             `dst` is the new path, whatever it looks like; nothing may be there.
+        expected
+            Generation of `src`; None for any.
+        new
+            Nothing may be there where it goes.
 
         Raises
         ------
+        DatasetChanged
+            `src` is another generation, or something is there where it goes.
         DatasetNotFound
             There is no `src`.
         AlreadyExists
@@ -295,9 +320,10 @@ class Files:
         goal = await self._destination(goal_area, src, dst, exact=exact)
         try:
             if found.is_directory:
-                await self._move_directory(source, found, goal_area, goal)
+                check_expected(found, src.relative, expected)
+                await self._move_directory(source, found, goal_area, goal, new=new)
             else:
-                await self._move_file(source, found, goal_area, goal.relative)
+                await self._move_file(source, found, goal_area, goal.relative, expected=expected, new=new)
         finally:
             await self._told(source, [src.relative])
             await self._told(goal_area, [goal.relative])
@@ -306,11 +332,15 @@ class Files:
             self._areas.directory_changed(goal_area, goal.relative, exists=True)
         return goal
 
-    async def _move_directory(self, source: Area, found: Found, goal_area: Area, goal: DatasetPath) -> None:
+    async def _move_directory(
+        self, source: Area, found: Found, goal_area: Area, goal: DatasetPath, *, new: bool
+    ) -> None:
         run = self._workers.run
         target = await run(Lane.DISK, goal_area.files.find, goal.relative)
         if source is goal_area and goal.parts[: len(found.parts)] == found.parts:
             raise BadRequest(f"a directory can not move into itself: {goal}")
+        if new and target is not None:
+            raise DatasetChanged(f"there is {goal} already", path=str(goal))
         if target is None:
             try:
                 await run(Lane.DISK, source.files.rename, found, goal_area.files, goal.relative)
@@ -318,6 +348,7 @@ class Files:
                 logger.debug("areas lie on different disks")
             else:
                 return
+        await run(Lane.DISK, _make_directories, source, found, goal_area, goal)
         for parts in await run(Lane.DISK, lambda: list(source.files.files(found))):
             stored = (*found.parts, *parts)
             inner = await run(Lane.DISK, _stored, source, stored)
@@ -325,25 +356,52 @@ class Files:
             await self._move_file(source, inner, goal_area, shown)
         await run(Lane.DISK, source.files.remove_empty, found)
 
-    async def _move_file(self, source: Area, found: Found, goal_area: Area, path: str) -> None:
+    async def _move_file(
+        self,
+        source: Area,
+        found: Found,
+        goal_area: Area,
+        path: str,
+        *,
+        expected: str | None = None,
+        new: bool = False,
+    ) -> None:
         if not _changes_kind(found, path):
             try:
-                await self._workers.run(Lane.DISK, source.files.rename, found, goal_area.files, path)
+                await self._workers.run(
+                    Lane.DISK,
+                    lambda: source.files.rename(found, goal_area.files, path, expected=expected, new=new),
+                )
             except OSError:
                 logger.debug("areas lie on different disks")
             else:
                 return
-        await self._copy_stored(source, found, goal_area, path)
+        copied = await self._copy_stored(source, found, goal_area, path, expected=expected, new=new)
         shown = Claim.of("/".join(found.parts)).path
-        await self._workers.run(Lane.DISK, source.files.remove, shown)
+        # What somebody has written there meanwhile is not what moved: it stays.
+        await self._workers.run(Lane.DISK, lambda: source.files.remove(shown, expected=copied))
 
     async def copy(
-        self, principal: Principal, src: DatasetPath, dst: DatasetPath, *, exact: bool = False
+        self,
+        principal: Principal,
+        src: DatasetPath,
+        dst: DatasetPath,
+        *,
+        exact: bool = False,
+        expected: str | None = None,
+        new: bool = False,
     ) -> DatasetPath:
         """Copy a file or directory, of an area or a published root; return its new path.
 
+        Parameters
+        ----------
+        exact, expected, new
+            As `move`.
+
         Raises
         ------
+        DatasetChanged
+            `src` is another generation, or something is there where it goes.
         DatasetNotFound, RootNotFound
             There is no `src`.
         AlreadyExists
@@ -356,53 +414,86 @@ class Files:
         goal_area = await self.area(principal, dst.root)
         source = self._areas.find(principal, src.root)
         goal = await self._destination(goal_area, src, dst, exact=exact)
+        if new and await self._workers.run(Lane.DISK, goal_area.files.find, goal.relative) is not None:
+            raise DatasetChanged(f"there is {goal} already", path=str(goal))
+        if expected not in {None, "*"} and (await self._library.entry(principal, src)).etag != expected:
+            raise DatasetChanged(f"{src} is not the generation that was expected", path=str(src))
         try:
             if source is None:
-                await self._copy_published(principal, src, goal_area, goal)
+                await self._copy_published(principal, src, goal_area, goal, expected=expected, new=new)
             else:
-                await self._copy_area(source, src, goal_area, goal)
+                await self._copy_area(source, src, goal_area, goal, expected=expected, new=new)
         finally:
             await self._told(goal_area, [goal.relative])
         return goal
 
-    async def _copy_area(self, source: Area, src: DatasetPath, goal_area: Area, goal: DatasetPath) -> None:
+    async def _copy_area(
+        self,
+        source: Area,
+        src: DatasetPath,
+        goal_area: Area,
+        goal: DatasetPath,
+        *,
+        expected: str | None,
+        new: bool,
+    ) -> None:
         run = self._workers.run
         found = await run(Lane.DISK, source.files.get, src.relative)
         if not found.is_directory:
-            await self._copy_stored(source, found, goal_area, goal.relative)
+            await self._copy_stored(source, found, goal_area, goal.relative, expected=expected, new=new)
             return
         if source is goal_area and goal.parts[: len(found.parts)] == found.parts:
             raise BadRequest(f"a directory can not be copied into itself: {goal}")
         names = await run(Lane.DISK, lambda: list(source.files.files(found)))
-        if await run(Lane.DISK, goal_area.files.find, goal.relative) is None:
-            await run(Lane.DISK, goal_area.files.make_directory, goal.relative)
+        await run(Lane.DISK, _make_directories, source, found, goal_area, goal)
         for parts in names:
             inner = await run(Lane.DISK, _stored, source, (*found.parts, *parts))
             shown = Claim.of("/".join((*goal.parts, *parts))).path
             await self._copy_stored(source, inner, goal_area, shown)
 
-    async def _copy_stored(self, source: Area, found: Found, goal_area: Area, path: str) -> None:
-        """Copy a file as it is stored, and verify it if its new name claims something else."""
+    async def _copy_stored(
+        self,
+        source: Area,
+        found: Found,
+        goal_area: Area,
+        path: str,
+        *,
+        expected: str | None = None,
+        new: bool = False,
+    ) -> str:
+        """Copy a file as it is stored, verified if its new name claims something else; return its etag."""
         check_target(split_path(path))
         run = self._workers.run
         verify = _changes_kind(found, path)
         kind = stored_kind(found.parts[-1])
-        staged = await run(Lane.DISK, _copied, source, found, goal_area, path)
+        staged, etag = await run(Lane.DISK, _copied, source, found, goal_area, path)
         try:
+            if expected not in {None, "*", etag}:
+                raise DatasetChanged(f"{path} is not the generation that was expected", path=path)
             if verify:
                 await self._verifier.frame(staged.location, Claim.of(path).kind)
             packed = kind is StoredKind.PACKED
-            await run(Lane.DISK, goal_area.files.commit, staged, path, packed=packed)
+            await run(
+                Lane.DISK, goal_area.files.commit, staged, path, packed=packed, expected="" if new else None
+            )
         finally:
             await run(Lane.DISK, staged.close)
+        return etag
 
     async def _copy_published(
-        self, principal: Principal, src: DatasetPath, goal_area: Area, goal: DatasetPath
+        self,
+        principal: Principal,
+        src: DatasetPath,
+        goal_area: Area,
+        goal: DatasetPath,
+        *,
+        expected: str | None,
+        new: bool,
     ) -> None:
         try:
             if src.parts:
                 await self._library.entry(principal, src)
-                await self._fetch(principal, src, goal_area, goal)
+                await self._fetch(principal, src, goal, expected=expected, new=new)
                 return
         except NotADataset:
             pass
@@ -410,21 +501,27 @@ class Files:
         if await self._workers.run(Lane.DISK, goal_area.files.find, goal.relative) is None:
             await self._workers.run(Lane.DISK, goal_area.files.make_directory, goal.relative)
         for name in names:
-            await self._fetch(principal, src / name, goal_area, goal / name)
+            await self._fetch(principal, src / name, goal / name)
 
     async def _fetch(
-        self, principal: Principal, src: DatasetPath, goal_area: Area, goal: DatasetPath
+        self,
+        principal: Principal,
+        src: DatasetPath,
+        goal: DatasetPath,
+        *,
+        expected: str | None = None,
+        new: bool = False,
     ) -> None:
         """Store a published file, fetched completely and verified first."""
         for attempt in range(ATTEMPTS):
-            incoming = await self.begin(principal, goal)
+            incoming = await self.begin(principal, goal, expected="" if new else None)
             try:
                 reply = await self._reads.download(principal, src, Caller())
                 async for part in _body(reply):
                     await self.write(incoming, bytes(part))
                 await self.finish(incoming)
             except DatasetChanged:
-                if attempt + 1 == ATTEMPTS:
+                if attempt + 1 == ATTEMPTS or new or expected is not None:
                     raise
                 await self._reads.renew(principal, src)
             else:
@@ -448,10 +545,17 @@ class Files:
 
     # growing
 
-    async def append(self, principal: Principal, path: DatasetPath, incoming: Incoming) -> list[int]:
+    async def append(
+        self, principal: Principal, path: DatasetPath, incoming: Incoming, *, expected: str | None = None
+    ) -> list[int]:
         """Append an array that has arrived to one of an area, along axis 0; return the new shape.
 
         Readers see the array as it was, or with all new rows.
+
+        Parameters
+        ----------
+        expected
+            Generation to which they are appended; None for any.
 
         Raises
         ------
@@ -460,24 +564,23 @@ class Files:
         BadRequest
             It is no array, or shapes and dtypes do not go together.
         DatasetChanged
-            It is written by others again and again.
+            It is written by others again and again, or is another generation.
         """
         area = await self.area(principal, path.root)
         for attempt in range(ATTEMPTS):
             found = await self._workers.run(Lane.DISK, area.files.get, path.relative)
             if found.is_directory or stored_kind(found.parts[-1]) is not StoredKind.ARRAY:
                 raise NotADataset(f"{path} is no stored array", hint="only to .b2nd files can be appended")
-            staged = await self._workers.run(Lane.DISK, _copied, area, found, area, path.relative)
+            check_expected(found, path.relative, expected)
+            staged, etag = await self._workers.run(Lane.DISK, _copied, area, found, area, path.relative)
             try:
                 before = staged.size
                 room = before + APPEND_ROOM
                 shape = await self._verifier.append(staged.location, incoming.staged.location, room)
                 await self._workers.run(Lane.DISK, _count_growth, staged, before)
-                await self._workers.run(
-                    Lane.DISK, area.files.commit, staged, path.relative, expected=etag_of(found.status)
-                )
+                await self._workers.run(Lane.DISK, area.files.commit, staged, path.relative, expected=etag)
             except DatasetChanged:
-                if attempt + 1 == ATTEMPTS:
+                if attempt + 1 == ATTEMPTS or expected is not None:
                     raise
             else:
                 await self._told(area, [path.relative])
@@ -507,17 +610,24 @@ def _changes_kind(found: Found, path: str) -> bool:
     return new is not StoredKind.PLAIN and new is not old
 
 
+def _make_directories(source: Area, found: Found, goal_area: Area, goal: DatasetPath) -> None:
+    """Make a directory and those that are in another one, empty ones included. Blocking."""
+    for parts in [(), *source.files.directories(found)]:
+        goal_area.files.make_directory("/".join((*goal.parts, *parts)), exist_ok=True)
+
+
 def _stored(area: Area, parts: tuple[str, ...]) -> Found:
     found = area.files.get(Claim.of("/".join(parts)).path)
     return found if found.parts == parts else found._replace(parts=parts)
 
 
-def _copied(source: Area, found: Found, goal_area: Area, path: str) -> Staged:
-    """Copy the bytes of a stored file into a new one without a name. Blocking."""
+def _copied(source: Area, found: Found, goal_area: Area, path: str) -> tuple[Staged, str]:
+    """Copy the bytes of a stored file into a new one without a name; return its etag, too. Blocking."""
     old = goal_area.files.find(path)
     fd = source.files.open(found)
     with os.fdopen(fd, "rb", buffering=0) as file:
-        size = os.fstat(fd).st_size
+        status = os.fstat(fd)
+        size = status.st_size
         goal_area.files.check_disk(size)
         staged = goal_area.files.stage(credit=old.status.st_size if old and not old.is_directory else 0)
         try:
@@ -526,7 +636,7 @@ def _copied(source: Area, found: Found, goal_area: Area, path: str) -> Staged:
         except BaseException:
             staged.close()
             raise
-    return staged
+    return staged, etag_of(status)
 
 
 def _count_growth(staged: Staged, before: int) -> None:

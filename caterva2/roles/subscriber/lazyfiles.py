@@ -19,7 +19,7 @@ from caterva2.model.datasets import Entry, LazyInfo
 from caterva2.model.lazy import Lazy, sized
 from caterva2.model.paths import DatasetPath
 from caterva2.model.users import Principal
-from caterva2.roles.subscriber.evaluation import Evaluation, Evaluator, check_level
+from caterva2.roles.subscriber.evaluation import Evaluation, Evaluator, check_level, check_weight, weigh
 from caterva2.roles.subscriber.opened import LazyFile, OpenedFile
 from caterva2.storage.describe import describe_schunk
 
@@ -95,13 +95,18 @@ class LazyFiles:
             raise BadExpression(f"{len(lazy.operands)} operands are too many; at most {MAX_OPERANDS} can be")
         found: dict[str, OpenedFile] = {}
         missing: dict[str, str] = {}
+        opened: dict[DatasetPath, OpenedFile] = {}
         for name, text in lazy.operands.items():
             try:
                 where = DatasetPath.parse(text)
+                if where in opened:
+                    found[name] = opened[where]
+                    continue
                 if where.root == PERSONAL and lazy.owner is not None and lazy.owner != principal.id:
                     missing[name] = text
                     continue
-                found[name] = await self._opener.open(principal, where, below=below + 1)
+                found[name] = opened[where] = await self._opener.open(principal, where, below=below + 1)
+                check_weight(sum(map(_weight, opened.values())))  # at once: levels below multiply the opening
             except (NotFound, BadPath, NotADataset):
                 missing[name] = text
         if missing:
@@ -127,7 +132,12 @@ class LazyFiles:
         plan = make_plan(lazy, {name: file.skeleton.array for name, file in operands.items()})
         key = _generation(lazy, operands)
         level = 1 + max((_level(file) for file in operands.values()), default=0)
-        evaluation = Evaluation(key, plan, dict(operands), check_level(level))
+        distinct = {file.path: _weight(file) for file in operands.values()}
+        weight = max(
+            weigh(plan, {name: distinct[file.path] for name, file in operands.items()}),
+            sum(distinct.values()),
+        )
+        evaluation = Evaluation(key, plan, dict(operands), check_level(level), weight)
         array = plan.array
         skeleton = virtual_skeleton(array)
         described = sized(
@@ -195,3 +205,7 @@ def _generation(lazy: Lazy, operands: Mapping[str, OpenedFile]) -> str:
 
 def _level(file: OpenedFile) -> int:
     return file.evaluation.level if isinstance(file, LazyFile) else 0
+
+
+def _weight(file: OpenedFile) -> int:
+    return file.evaluation.weight if isinstance(file, LazyFile) else 1

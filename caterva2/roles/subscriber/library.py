@@ -42,6 +42,7 @@ from caterva2.runtime.singleflight import SingleFlight
 from caterva2.runtime.workers import Lane, Workers
 from caterva2.storage.blockcache import BlockCache, Mirror, MirrorId
 from caterva2.storage.describe import describe_frame, describe_schunk, read_stored
+from caterva2.storage.directory import DirectorySource
 from caterva2.storage.source import RootSource, StoredFrame
 from caterva2.storage.state import Catalog
 
@@ -179,7 +180,10 @@ class Library:
             return names[:limit]
         if not base or after is not None:
             return []
-        await self.entry(principal, path)
+        try:
+            await self.entry(principal, path)
+        except NotADataset:  # an empty directory of an area
+            return []
         return [path.name]
 
     async def entry(self, principal: Principal, path: DatasetPath) -> Entry:
@@ -486,12 +490,11 @@ def _scan_names(source: RootSource, below: str) -> list[str]:
     return sorted(f.path for f in source.scan() if f.path.startswith(prefix) and f.path != below)
 
 
-def _describe_local(source: RootSource, path: DatasetPath) -> Entry:
+def _describe_local(source: DirectorySource, path: DatasetPath) -> Entry:
     try:
         return source.describe(path.relative)
     except DatasetNotFound:
-        prefix = f"{path.relative}/"
-        if any(found.path.startswith(prefix) for found in source.scan()):
+        if source.is_directory(path.relative):
             raise NotADataset(f"{path} is a directory", hint="name a file below it") from None
         raise DatasetNotFound(
             f"there is no dataset {path}", hint="see the list of the root", path=str(path)

@@ -21,6 +21,7 @@ from caterva2.model.roots import Freshness
 from caterva2.model.slicing import Axis, NDSlice, Window
 from caterva2.model.users import Principal
 from caterva2.roles.subscriber.blocks import BlockReader
+from caterva2.roles.subscriber.explain import check_query
 from caterva2.roles.subscriber.gather import Gatherer
 from caterva2.roles.subscriber.library import Library
 from caterva2.roles.subscriber.opened import LazyFile, OpenedFile, StoredFile
@@ -43,11 +44,14 @@ class Caller(NamedTuple):
         Can decode stored chunks.
     frames
         Takes a plain file as its frame (``Accept-Encoding: blosc2``).
+    has
+        Tells whether he names an etag as one of what he has: then nothing is read or computed.
     """
 
     local: bool = False
     stored: bool = False
     frames: bool = False
+    has: Callable[[str], bool] = lambda _: False
 
 
 @dataclass(slots=True, kw_only=True)
@@ -111,14 +115,15 @@ class Reads:
         self, principal: Principal, path: DatasetPath, query: FetchQuery, caller: Caller
     ) -> Reply:
         """Answer ``/api/fetch``: a window as a frame or as stored chunks, or the whole stored file."""
-        if query.indices is not None and query.slice_ is not None:
-            raise BadRequest("slice_ and indices exclude one another")
+        check_query(query)
         file = await self._library.open(principal, path)
         if query.filter is not None or query.sortby is not None:
-            if query.indices is not None:
-                raise BadRequest("indices go together neither with filter nor with sortby")
+            if caller.has(_combined(file.entry.etag, query)):
+                return self._unchanged(file, _combined(file.entry.etag, query))
             return labelled(await self._selected(file, query, caller), file.entry)
         if query.indices is not None:
+            if caller.has(_combined(file.entry.etag, query)):
+                return self._unchanged(file, _combined(file.entry.etag, query))
             return labelled(await self._gathered(file, query, caller), file.entry)
         return labelled(await self._window(file, query, caller), file.entry)
 
@@ -131,9 +136,12 @@ class Reads:
         file = await self._library.open(principal, path)
         return labelled(await self._downloaded(file, caller), file.entry)
 
-    async def chunk(self, principal: Principal, path: DatasetPath, nchunk: int) -> Reply:
+    async def chunk(self, principal: Principal, path: DatasetPath, nchunk: int, caller: Caller) -> Reply:
         """Answer ``/api/chunk``: one stored chunk."""
         file = await self._library.open(principal, path)
+        etag = f"{file.entry.etag}-chunk{nchunk}"
+        if caller.has(etag):
+            return self._unchanged(file, etag)
         return labelled(await self._stored_chunk(file, nchunk), file.entry)
 
     async def renew(self, principal: Principal, path: DatasetPath) -> None:
@@ -157,6 +165,8 @@ class Reads:
             etag = _combined(file.entry.etag, query)
         freshness = self._library.freshness(file.path)
         if not isinstance(file, LazyFile) and caller.stored and self._slices.prefers_stored(file, selection):
+            if caller.has(f"{etag}-chunks"):
+                return self._unchanged(file, f"{etag}-chunks")
             length, records = await self._slices.stored(file, window)
             return Reply(
                 etag=f"{etag}-chunks",
@@ -167,6 +177,8 @@ class Reads:
                 mtime_ns=file.entry.mtime_ns,
                 headers={"Vary": "Accept"},
             )
+        if caller.has(etag):
+            return self._unchanged(file, etag)
         answer = await self._slices.frame(file, selection)
         return Reply(
             etag=etag, freshness=freshness, buffers=answer.buffers, stream=answer.stream,
@@ -189,15 +201,23 @@ class Reads:
         if query.field is not None:
             result_dtype(file.skeleton.array, query.field)
         asked = NDSlice.parse(query.slice_)
-        rows = await self._tables.rows(file, query.filter, query.sortby)
-        window = asked.bind(rows.shape)
-        selection = Selection(window, query.field, caller.local)
-        items = await self._workers.run(Lane.CPU, window_of, rows, window)
+        async with self._tables.rows(file, query.filter, query.sortby) as rows:
+            window = asked.bind(rows.shape)
+            selection = Selection(window, query.field, caller.local)
+            items = await self._workers.run(Lane.CPU, window_of, rows, window)
         frame = await self._workers.run(Lane.CPU, whole_frame, items, selection, plain=False)
         return Reply(
             etag=_combined(file.entry.etag, query), freshness=self._library.freshness(file.path),
             buffers=frame, length=sum(map(len, frame)), mtime_ns=file.entry.mtime_ns,
         )  # fmt: skip
+
+    def _unchanged(self, file: OpenedFile, etag: str) -> Reply:
+        """Return the answer for somebody who has it already: it tells the generation, and has no body."""
+        reply = Reply(
+            etag=etag, freshness=self._library.freshness(file.path), buffers=(), length=0,
+            mtime_ns=file.entry.mtime_ns,
+        )  # fmt: skip
+        return labelled(reply, file.entry)
 
     def _whole(self, file: StoredFile, suffix: str = "", headers: dict[str, str] | None = None) -> Reply:
         name = file.path.name + suffix

@@ -113,6 +113,8 @@ class SliceReader:
         if small is not None:
             frame = whole_frame(small, selection, plain=file.skeleton.meta is None)
             return Answer(frame, None, sum(map(len, frame)))
+        if not isinstance(file, LazyFile):
+            _check_chunks(file, selection.window)
         if nbytes <= ONE_PIECE and selection.window.size * array.dtype.itemsize <= 4 * ONE_PIECE:
             async with self._assembled(file, selection.window, copies=2) as out:
                 frame = await self._workers.run(

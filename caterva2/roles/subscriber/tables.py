@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import hashlib
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator
 from typing import TYPE_CHECKING
 
 from caterva2.compute.gather import Gathering
@@ -12,11 +14,11 @@ from caterva2.compute.tables import (
     TABLE,
     Ordering,
     Rows,
-    check_column,
     check_table,
     chosen_rows,
     collected,
     plan_condition,
+    sort_keys,
     wanted_range,
 )
 from caterva2.errors import ResponseTooLarge
@@ -34,6 +36,9 @@ if TYPE_CHECKING:
 
 MAX_BYTES = 256 << 20
 """Bytes of rows that are selected at once."""
+SMALL = 16 << 20
+LARGE_AT_ONCE = 1
+"""So many requests hold more than `SMALL` bytes of rows; others wait with what they have."""
 PIECE = 4 << 20
 WHOLE = 4 << 20
 """A table of at most so many bytes is read whole for some of its rows."""
@@ -56,6 +61,7 @@ class Tables:
         self._slices = slices
         self._evaluator = evaluator
         self._workers = workers
+        self._large = asyncio.Semaphore(LARGE_AT_ONCE)
         self._orders: OrderedDict[tuple[str, str, str | None, str | None], Rows] = OrderedDict()
         self._ordering: SingleFlight[tuple[str, str, str | None, str | None], Rows] = SingleFlight()
 
@@ -63,8 +69,11 @@ class Tables:
         """Give up what is being sorted."""
         await self._ordering.close()
 
-    async def rows(self, file: OpenedFile, condition: str | None, sortby: str | None) -> Array:
-        """Return the rows for which `condition` is true (None: all), sorted by a column.
+    @contextlib.asynccontextmanager
+    async def rows(
+        self, file: OpenedFile, condition: str | None, sortby: str | None
+    ) -> AsyncGenerator[Array, None]:
+        """Give the rows for which `condition` is true (None: all), sorted as `sort_keys` reads it.
 
         Raises
         ------
@@ -75,23 +84,23 @@ class Tables:
         """
         array = file.skeleton.array
         check_table(array, "filter" if condition is not None else "sortby")
-        if sortby is not None:
-            check_column(array, sortby)
+        keys = () if sortby is None else sort_keys(array, sortby)
         evaluation = None if condition is None else self._evaluation(file, condition)
+        if condition is None:
+            check_rows(array.shape[0] * array.dtype.itemsize)
         parts: list[Array] = []
         nbytes = 0
-        for start, stop in _pieces(array):
-            part = await self._part(file, evaluation, start, stop)
-            if part is None:
-                continue
-            parts.append(part)
-            nbytes += part.nbytes
-            if nbytes > MAX_BYTES:
-                raise ResponseTooLarge(
-                    f"the rows have more than {MAX_BYTES} bytes",
-                    hint="ask for fewer rows, or without sorting",
-                )
-        return await self._workers.run(Lane.CPU, collected, parts, array, sortby)
+        async with contextlib.AsyncExitStack() as stack:
+            for start, stop in _pieces(array):
+                part = await self._part(file, evaluation, start, stop)
+                if part is None:
+                    continue
+                if nbytes <= SMALL < nbytes + part.nbytes:  # who holds it waits for nobody who holds rows
+                    await stack.enter_async_context(self._large)
+                parts.append(part)
+                nbytes += part.nbytes
+                check_rows(nbytes)
+            yield await self._workers.run(Lane.CPU, collected, parts, array, keys)
 
     async def order(self, file: OpenedFile, condition: str | None, sortby: str | None) -> Rows:
         """Return which rows `rows` would give, by number, in their order; kept for who asks again.
@@ -99,7 +108,7 @@ class Tables:
         Parameters
         ----------
         sortby
-            A ``-`` before the name of the column: from large to small.
+            As `sort_keys` reads it.
 
         Raises
         ------
@@ -122,7 +131,7 @@ class Tables:
     async def _order(self, file: OpenedFile, condition: str | None, sortby: str | None) -> Rows:
         array = file.skeleton.array
         check_table(array, "filter" if condition is not None else "sortby")
-        ordering = Ordering(array, sortby)
+        ordering = Ordering(array, () if sortby is None else sort_keys(array, sortby))
         evaluation = None if condition is None else self._evaluation(file, condition)
         for start, stop in _pieces(array):
             window = Window((Axis(start, stop),))
@@ -175,3 +184,19 @@ def _pieces(array: ArrayMeta) -> Iterator[tuple[int, int]]:
     step = max(step - step % max(1, array.chunks[0]), min(step, array.chunks[0]), 1)
     for start in range(0, array.shape[0], step):
         yield start, min(array.shape[0], start + step)
+
+
+def check_rows(nbytes: int) -> None:
+    """Refuse rows of more than `MAX_BYTES` bytes.
+
+    Raises
+    ------
+    ResponseTooLarge
+        They have more.
+    """
+    if nbytes > MAX_BYTES:
+        raise ResponseTooLarge(
+            f"the rows that are selected have more than {MAX_BYTES} bytes, which is the most that"
+            " are put together at once",
+            hint="narrow the condition, or read slices without filter and sortby",
+        )

@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import os
 import stat
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,7 +23,14 @@ from caterva2.cli.main import main
 from caterva2.client.tokenfile import KeptToken, keep_token, kept_token, token_file
 from caterva2.config.schema import SubscriberConfig
 from caterva2.config.units import Address
-from caterva2.errors import BadCredentials, ConfigError, NotAuthenticated, NotFound, NotPermitted
+from caterva2.errors import (
+    BadCredentials,
+    ConfigError,
+    NotAuthenticated,
+    NotFound,
+    NotPermitted,
+    QuotaExceeded,
+)
 from caterva2.roles.subscriber.app import run as run_subscriber
 from tests.support.accounts import PASSWORD, SECRET
 from tests.support.serverthread import RoleThread
@@ -219,6 +229,94 @@ def test_token_is_kept_for_one_server_only(home: Home) -> None:
     assert kept_token(home.url) is None
 
 
+@pytest.fixture
+def stale(home: Home) -> Home:
+    """A kept token that the server does not know, and a dataset that everybody may read."""
+    keep_token(home.url, KeptToken("c2t_of_a_server_thrown_away", ADA, "id"))
+    blosc2.asarray(np.arange(10), urlpath=str(home.state / "public" / "x.b2nd"))
+    return home
+
+
+def test_stale_token_of_the_file_does_not_stop_reading(stale: Home, caplog) -> None:
+    with Client(stale.url) as client:
+        roots = client.get_roots()
+        data = client.fetch("@public/x.b2nd")
+
+    assert set(roots) == {"@public"}
+    np.testing.assert_array_equal(data, np.arange(10))
+    (warning,) = caplog.messages
+    assert "cat2cli login" in warning
+    assert stale.url in warning
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda client: client.fetch("@public/x.b2nd", slice(2, 4))[0] == 2,
+        lambda client: client.get_slice("@public/x.b2nd", slice(2, 4))[0] == 2,
+        lambda client: len(client.get_chunk("@public/x.b2nd", 0)) > 0,
+        lambda client: client.download("@public/x.b2nd", "here.b2nd").stat().st_size > 0,
+        lambda client: client.get("@public").file_list == ["x.b2nd"],
+        lambda client: list(client.explain("@public/x.b2nd")["shape"]) == [10],
+    ],
+    ids=["fetch", "slice", "chunk", "download", "root", "explain"],
+)
+def test_every_read_goes_on_without_a_stale_token(stale: Home, read) -> None:
+    with Client(stale.url) as client:
+        assert read(client)
+        assert read(client)
+
+
+def test_stale_token_of_the_file_is_named_where_a_user_is_needed(stale: Home) -> None:
+    with Client(stale.url) as client:
+        for call in (
+            client.me,
+            lambda: client.fetch("@personal/x.b2nd"),
+            lambda: client.upload(np.arange(3), "@public/y.b2nd"),
+        ):
+            with pytest.raises(NotAuthenticated, match="token is unknown, has ended, or was revoked") as info:
+                call()
+            assert "cat2cli login" in str(info.value.hint)
+
+
+def test_stale_token_that_is_given_is_refused(stale: Home) -> None:
+    with Client(stale.url, token="c2t_wrong") as client, pytest.raises(NotAuthenticated):
+        client.get_roots()
+
+
+def test_async_client_reads_on_without_a_stale_token(stale: Home, caplog) -> None:
+    async def work() -> list[object]:
+        async with AsyncClient(stale.url) as client:
+            with pytest.raises(NotAuthenticated, match="token is unknown"):
+                await client.me()
+            found = [await client.get_list("@public") for _ in range(2)]
+            return [*found, (await client.fetch("@public/x.b2nd", 3)).item()]
+
+    assert asyncio.run(work()) == [["x.b2nd"], ["x.b2nd"], 3]
+    assert len(caplog.messages) == 1
+
+
+def test_cat2cli_reads_on_without_a_stale_token(stale: Home, capsys, caplog) -> None:
+    assert cli(stale, "show", "@public/x.b2nd[:3]") == 0
+
+    assert capsys.readouterr().out == "[0 1 2]\n"
+    assert "cat2cli login" in caplog.text
+
+
+def test_cat2cli_events_are_those_of_the_user_whose_token_is_kept(home: Home, monkeypatch, capsys) -> None:
+    type_in(monkeypatch, PASSWORD)
+    cli(home, "login", ADA)
+
+    with Client(home.url) as client, ThreadPoolExecutor() as pool:
+        following = pool.submit(cli, home, "events", "@personal", "--count", "1", "--timeout", "20")
+        while not following.done():
+            client.upload(np.arange(3), "@personal/x.b2nd")
+            wait([following], timeout=0.2)
+
+    assert following.result() == 0
+    assert "changed  @personal/x.b2nd" in capsys.readouterr().out
+
+
 # the commands
 
 
@@ -304,6 +402,91 @@ def test_fsck_names_what_is_wrong(home: Home, capsys) -> None:
 
     said = capsys.readouterr().out.splitlines()
     assert [line.partition(":")[0] for line in said] == ["personal/nobody", "public/bad.b2nd"]
+
+
+def stage(home: Home, name: str, *, hours: float) -> Path:
+    """Put a file under way into an area, last written so many hours ago."""
+    path = home.state / "shared" / ".incoming" / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(b"half")
+    os.utime(path, (time.time() - hours * 3600,) * 2)
+    return path
+
+
+def test_fsck_names_leftovers_and_repair_removes_them(home: Home, capsys) -> None:
+    new, old = stage(home, "new", hours=1), stage(home, "old", hours=30)
+    stage(home, "kept.upload", hours=1)
+    note = stage(home, "kept.upload.json", hours=30)
+    capsys.readouterr()
+
+    assert operate(home, "fsck") == 1
+    assert operate(home, "fsck", "--repair") == 0
+    assert operate(home, "fsck") == 0
+
+    named, removed, mended, sound = capsys.readouterr().out.splitlines()
+    assert named == "shared/.incoming/old: left by an upload that has ended"
+    assert (removed, mended) == (f"{named}; removed", "1 problems were mended")
+    assert sound == "no problems were found"
+    assert (new.exists(), old.exists(), note.exists()) == (True, False, True)
+
+
+def test_deep_fsck_finds_a_chunk_that_can_not_be_decoded(home: Home, capsys) -> None:
+    path = home.state / "public" / "x.b2nd"
+    blosc2.asarray(np.random.default_rng(0).random(100_000), urlpath=str(path), chunks=(10_000,))
+    blosc2.asarray(np.arange(9), urlpath=str(home.state / "public" / "good.b2nd"))
+    with Client(home.url, (ADA, PASSWORD)) as client:
+        client.upload(b"plain", "@shared/note.txt")
+    frame = bytearray(path.read_bytes())
+    frame[len(frame) // 2 : len(frame) // 2 + 5000] = bytes(5000)
+    path.write_bytes(frame)
+    capsys.readouterr()
+
+    assert operate(home, "fsck") == 0
+    assert operate(home, "fsck", "--deep") == 1
+
+    _, problem = capsys.readouterr().out.splitlines()
+    assert problem.startswith("public/x.b2nd: ")
+
+
+def test_fsck_names_areas_beyond_their_quota(home: Home, capsys) -> None:
+    with Client(home.url, (ADA, PASSWORD)) as client:
+        client.upload(np.arange(1000), "@personal/x.b2nd")
+    assert operate(home, "quota", ADA, "10") == 0
+    capsys.readouterr()
+
+    assert operate(home, "fsck") == 1
+
+    assert "more than its quota of 10" in capsys.readouterr().out
+
+
+def test_quota_of_a_user_goes_before_that_of_all(home: Home, capsys) -> None:
+    assert operate(home, "--json", "quota", ADA, "2K") == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[-1]) == {"used": 0, "quota": 2048}
+    with Client(home.url, (ADA, PASSWORD)) as client:
+        with pytest.raises(QuotaExceeded, match=r"your @personal may take 2048 bytes"):
+            client.upload(os.urandom(3000), "@personal/x")
+        client.upload(os.urandom(3000), "@shared/x")
+        with Client(home.url, (ROOT, PASSWORD)) as other:
+            other.upload(os.urandom(3000), "@personal/x")
+    for size, limit in (("none", None), ("1G", 1 << 30), ("default", None)):
+        assert operate(home, "--json", "quota", ADA, size) == 0
+        assert json.loads(capsys.readouterr().out)["quota"] == limit
+    with Client(home.url, (ADA, PASSWORD)) as client:
+        client.upload(os.urandom(3000), "@personal/x")
+
+
+def test_logout_by_the_operator_can_end_tokens_too(home: Home, capsys) -> None:
+    with Client(home.url, (ADA, PASSWORD)) as client:
+        token = client.create_token("job")
+    assert operate(home, "users", "logout", ADA) == 0
+    with Client(home.url, token=token) as client:
+        client.me()
+
+    assert operate(home, "users", "logout", "--tokens", ADA) == 0
+
+    assert "tokens" in capsys.readouterr().out
+    assert operate(home, "--json", "tokens", ADA) == 0
+    assert json.loads(capsys.readouterr().out) == []
 
 
 def test_quota_tells_the_room_that_areas_take(home: Home, capsys) -> None:

@@ -16,7 +16,7 @@ from caterva2.cli.main import main
 from caterva2.client import uploads
 from caterva2.config.schema import SubscriberConfig
 from caterva2.config.units import Address
-from caterva2.errors import BrokenDataset, ConnectFailed, DatasetChanged, NotAuthenticated
+from caterva2.errors import BrokenDataset, ConnectFailed, DatasetChanged, NotAuthenticated, NotFound
 from caterva2.roles.subscriber.app import run as run_subscriber
 from tests.support.accounts import PASSWORD, SECRET
 from tests.support.serverthread import RoleThread
@@ -135,6 +135,20 @@ def test_directory_goes_up_and_comes_down(client: caterva2.Client, tmp_path: Pat
     assert client.get_list("@shared/all") == ["a.txt", "e/b.txt"]
     client.download("@shared/all", tmp_path / "down")
     assert (tmp_path / "down" / "e" / "b.txt").read_text() == "b"
+
+
+def test_empty_directories_go_up_too(client: caterva2.Client, tmp_path: Path) -> None:
+    for name in ("full", "none/inner", ".hidden/x"):
+        (tmp_path / "up" / name).mkdir(parents=True)
+    (tmp_path / "up" / "full" / "a.txt").write_text("a")
+
+    for _ in range(2):
+        client.upload(tmp_path / "up", "@shared/all")
+
+    assert client.get_info("@shared/all/none/inner")["kind"] == "group"
+    assert client.get_list("@shared/all") == ["full/a.txt"]
+    with pytest.raises(NotFound):
+        client.get_info("@shared/all/.hidden")
 
 
 def test_methods_of_objects_write(client: caterva2.Client) -> None:

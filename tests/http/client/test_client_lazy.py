@@ -92,6 +92,16 @@ def test_rows_are_selected_and_sorted_by_the_server(client: Client) -> None:
     np.testing.assert_array_equal(found, TABLE["p"][TABLE["p"] > 3][:5])
 
 
+def test_rows_are_explained_before_they_are_read(client: Client) -> None:
+    table = client.get("@public/t.b2nd")
+    told = table.explain("0:5", condition="p > 3", sortby="-q", field="p")
+
+    assert (told["shape"], told["at_most"]) == ((5,), True)
+    assert client.explain("@public/t.b2nd", sortby="q")["at_most"] is False
+    found = table.filter("p > 3", sortby="-q", slice_="0:5", field="p")
+    np.testing.assert_array_equal(found, TABLE["p"][TABLE["p"] > 3][::-1][:5])
+
+
 async def use_async_client(urlbase: str) -> None:
     async with caterva2.AsyncClient(urlbase, ADA) as client:
         a = await client.get("@public/a.b2nd")
@@ -125,14 +135,25 @@ def test_commands_make_and_explain(urlbase: str, capsys: pytest.CaptureFixture[s
     piled = cat2cli(urlbase, capsys, "stack", "--axis", "1", "@public/a.b2nd", "@personal/one.b2nd")
     told: Any = json.loads(cat2cli(urlbase, capsys, "explain", "@personal/both.b2nd[0:5]", "--json"))
     text = cat2cli(urlbase, capsys, "explain", "@personal/cli.b2nd[0:5]")
+    rows = cat2cli(urlbase, capsys, "explain", "@public/t.b2nd", "--filter", "p > 3", "--sortby=-q")
 
     assert made == "Expression stored in @personal/cli.b2nd\n"
     assert joined == "Datasets concatenated in @personal/both.b2nd\n"
     assert piled == "Datasets stacked in @personal/one.b2nd\n"
     assert told["shape"] == [5, 30]
     assert "a - mean(a)" in text
+    assert "answer  at most [" in rows
 
 
 def test_wrong_operand_is_wrong_usage(urlbase: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--subscriber", urlbase, "expr", "x", "a + 1", "a"]) == 2
     assert "VARIABLE=PATH" in capsys.readouterr().err
+
+
+def test_command_shows_selected_rows_in_order(urlbase: str, capsys: pytest.CaptureFixture[str]) -> None:
+    last = TABLE[TABLE["p"] > 3][::-1][:2]
+    shown = cat2cli(urlbase, capsys, "show", "@public/t.b2nd[0:2]", "--filter", "p > 3", "--sortby=-q")
+    told: Any = json.loads(cat2cli(urlbase, capsys, "show", "@public/t.b2nd[0:2]", "--sortby=-p", "--json"))
+
+    assert shown == f"{last}\n"
+    assert told["data"]["p"] == sorted(TABLE["p"].tolist(), reverse=True)[:2]

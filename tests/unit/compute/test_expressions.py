@@ -5,10 +5,24 @@ from __future__ import annotations
 import sys
 from typing import Any
 
+import blosc2
 import pytest
 
 from caterva2.compute.expressions import MAX_TEXT, check_name, parse
-from caterva2.compute.nodes import Apply, Cast, Constant, Field, Name, Part, Reduce, names
+from caterva2.compute.nodes import (
+    ARITY,
+    ELSEWHERE,
+    REDUCTIONS,
+    SPELLINGS,
+    Apply,
+    Cast,
+    Constant,
+    Field,
+    Name,
+    Part,
+    Reduce,
+    names,
+)
 from caterva2.errors import BadExpression
 
 HOSTILE = [
@@ -130,6 +144,15 @@ HOSTILE = [
     "astype(a, 'O')",
     "astype(a, b)",
     "astype(a, 'S100000000')",
+    "astype(a, '>f4')",
+    "astype(a, 'V8')",
+    "argmin(a, axis=(0, 1))",
+    "argmax(a, ddof=1)",
+    "count_nonzero(2)",
+    "cumulative_sum(a)",
+    "cumsum(a, 0)",
+    "startswith(a, 'x')",
+    "broadcast_to(a, (3, 3))",
     "astype(a, 'float32', 1)",
     "astype(2, 'int8')",
     "(a, b)",
@@ -245,6 +268,10 @@ A, B = Name("a"), Name("b")
         ("std(a, ddof=1)", Reduce("std", A, None, False, 1)),
         ("astype(a, 'float32')", Cast(A, "float32")),
         ("astype(a, float32)", Cast(A, "float32")),
+        ("astype(a, 'f4')", Cast(A, "float32")),
+        ("astype(a, '<i2')", Cast(A, "int16")),
+        ("argmin(a, axis=1)", Reduce("argmin", A, (1,))),
+        ("count_nonzero(a, 0)", Reduce("sum", Apply("not_equal", (A, Constant(0))), (0,))),
         ("where(a > 0, a, b)", Apply("where", (Apply("greater", (A, Constant(0))), A, B))),
         ("abs(a)", Apply("absolute", (A,))),
         ("asin(a)", Apply("arcsin", (A,))),
@@ -258,3 +285,42 @@ def test_text_of_the_grammar_becomes_nodes(text: str, node: object) -> None:
 
 def test_names_are_those_of_operands() -> None:
     assert names(parse("sin(b) + where(a > 0, a, 1)")) == ["a", "b"]
+
+
+def test_every_elementwise_function_of_blosc2_is_there() -> None:
+    """Blosc2 names those of the array API; what is left out says why."""
+    wanted = set(blosc2.utils.elementwise_funcs)
+    known = {*ARITY, *SPELLINGS}
+
+    assert wanted - known - set(ELSEWHERE) == set()
+    assert wanted & set(ELSEWHERE) == {
+        "broadcast_to", "contains", "startswith", "endswith", "lower", "upper",
+    }  # fmt: skip
+
+
+def test_every_reduction_of_blosc2_is_there() -> None:
+    wanted = set(sys.modules["blosc2.lazyexpr"].reducers)  # the package has a function of the same name
+
+    assert wanted - REDUCTIONS == {"count_nonzero", "cumulative_sum", "cumulative_prod"}
+    assert parse("count_nonzero(a)") == parse("sum(a != 0)")
+    assert {"cumulative_sum", "cumulative_prod"} <= ELSEWHERE.keys()
+
+
+@pytest.mark.parametrize("name", sorted(ELSEWHERE))
+def test_function_that_is_not_there_says_why(name: str) -> None:
+    with pytest.raises(BadExpression) as caught:
+        parse(f"{name}(a)")
+
+    assert caught.value.hint == ELSEWHERE[name]
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [("a + 2j", "complex128"), ("a * 1.5e3J", "complex128"), ("0 < a < 2", "&"), ("a and b", "&"),
+     ("not a", "~"), ("astype(a, 'x')", "float32")],
+)  # fmt: skip
+def test_refusal_says_what_to_write(text: str, hint: str) -> None:
+    with pytest.raises(BadExpression) as caught:
+        parse(text)
+
+    assert hint in str(caught.value.hint)

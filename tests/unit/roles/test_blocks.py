@@ -16,7 +16,7 @@ from caterva2.errors import PublisherUnavailable
 from caterva2.model.datasets import BrokenInfo, Entry
 from caterva2.model.paths import DatasetPath
 from caterva2.model.requests import BlocksRequest
-from caterva2.roles.subscriber.blocks import BlockReader, Want
+from caterva2.roles.subscriber.blocks import STREAMED, BlockReader, Want
 from caterva2.roles.subscriber.opened import RemoteFile
 from caterva2.roles.subscriber.remote import RemoteRoot
 from caterva2.roles.subscriber.traffic import Traffic
@@ -42,6 +42,7 @@ class Root:
         self.requests: list[tuple[BlocksRequest, asyncio.Event]] = []
         self.arrived = asyncio.Event()
         self.error: Exception | None = None
+        self.at_once = False
 
     async def blocks(
         self, _: Entry, request: BlocksRequest, keep: Callable[[Record], object], *, most: int
@@ -49,7 +50,8 @@ class Root:
         event = asyncio.Event()
         self.requests.append((request, event))
         self.arrived.set()
-        await event.wait()
+        if not self.at_once:
+            await event.wait()
         if self.error is not None:
             raise self.error
         reader = ExtentReader(self.frame, self.skeleton, request)
@@ -81,18 +83,18 @@ class Root:
 
 
 class Reading:
-    def __init__(self, home: Path, workers: Workers) -> None:
-        self.root = Root(FRAME)
+    def __init__(self, home: Path, workers: Workers, frame: bytes, streamed: int) -> None:
+        self.root = Root(frame)
         self.traffic = Traffic()
-        self.cache = BlockCache(home, 1 << 20)
+        self.cache = BlockCache(home, 8 << 20)
         self.workers = workers
-        self.reader = BlockReader(workers, self.traffic)
+        self.reader = BlockReader(workers, self.traffic, streamed=streamed)
         skeleton = self.root.skeleton
-        before, behind = FRAME[: skeleton.start], FRAME[skeleton.stop :]
+        before, behind = frame[: skeleton.start], frame[skeleton.stop :]
         mirror = self.cache.create(MirrorId("foo", "x.b2nd", "1"), skeleton, before, behind)
         assert mirror is not None
         self.mirror = mirror
-        entry = Entry(path="x.b2nd", etag="1", mtime_ns=0, size=len(FRAME), info=BrokenInfo(reason=""))
+        entry = Entry(path="x.b2nd", etag="1", mtime_ns=0, size=len(frame), info=BrokenInfo(reason=""))
         path = DatasetPath("foo", ("x.b2nd",))
         self.file = RemoteFile(path, entry, skeleton, cast("RemoteRoot", self.root), mirror)
 
@@ -110,10 +112,10 @@ class Reading:
 
 
 @contextlib.asynccontextmanager
-async def reading(home: Path) -> AsyncIterator[Reading]:
+async def reading(home: Path, frame: bytes = FRAME, *, streamed: int = STREAMED) -> AsyncIterator[Reading]:
     workers = Workers(disk=1, cpu=1, auth=1, net=1)
     workers.start()
-    r = Reading(home, workers)
+    r = Reading(home, workers, frame, streamed)
     try:
         yield r
     finally:
@@ -261,3 +263,17 @@ async def test_spans_are_bytes_of_the_frame(tmp_path: Path, start: int, stop: in
 
         assert await asking == FRAME[first:end]
         assert await read() == FRAME[first:end]
+
+
+async def test_stream_of_a_huge_chunk_goes_in_pieces(tmp_path: Path) -> None:
+    noise = np.random.default_rng(7).integers(0, 256, 3 << 20, dtype="u1")
+    frame = array_frame(noise, chunks=(1 << 20,), blocks=(64 << 10,))
+    async with reading(tmp_path, frame, streamed=128 << 10) as r:
+        r.root.at_once = True
+
+        for known in ("nothing", "everything"):
+            parts = [bytes(part) async for part in r.reader.spans(r.file, 0, len(frame))]
+
+            assert b"".join(parts) == frame, f"with {known} in the cache"
+            assert max(map(len, parts)) <= 256 << 10
+        assert len(r.root.requests) >= 3 << 3

@@ -129,6 +129,7 @@ LEGAL = [
     "t['p'] + t['q']", "t['p'] > 3", "t[3:9]['q'] * 2", "mean(t['q'])", "sum(s)", "e + 1", "sum(e)",
     "sum(e, axis=0)", "mean(e, axis=0)", "prod(e)", "any(e > 0)", "e[:, 0]", "sum(a[0:0])",
     "minimum(a, b)[0:0] + r", "big * 2", "sum(big)", "mean(big, axis=0)", "max(big, axis=(0, 2))",
+    "argmin(big)", "argmax(big, axis=0)", "argmin(a * b, axis=1)", "count_nonzero(big > 1, axis=2)",
     "std(big)", "big[::50, 0] + 1", "big - mean(big, axis=1, keepdims=True)", "copysign(a, -1)",
     "logaddexp(a, b)", "a > sum(r)", "True & m", "+a",
 ]  # fmt: skip
@@ -256,14 +257,63 @@ async def test_evaluation_that_takes_too_long_is_stopped() -> None:
     await workers.stop()
 
 
+async def test_window_of_many_pieces_has_a_limit_too_and_the_next_one_works() -> None:
+    workers = Workers()
+    workers.start()
+    lane = ProcessLane(workers, "caterva2.compute.evaluator", size=1)
+    await lane.start()
+    short = Evaluator(Memory(), lane, workers, longest_s=0.05)
+    (pid,) = lane.pids
+    os.kill(pid, signal.SIGSTOP)
+
+    with pytest.raises(BadExpression, match=r"0\.05 s in all"):
+        await computed(short, "sum(big)")
+
+    short = Evaluator(Memory(), lane, workers)
+    np.testing.assert_allclose(await computed(short, "a + 1", "0:3"), DATA["a"][:3] + 1)
+    assert pid not in lane.pids
+    await lane.stop()
+    await workers.stop()
+
+
+async def test_process_killed_in_the_middle_is_an_error_and_the_next_one_works(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    workers = Workers()
+    workers.start()
+    lane = ProcessLane(workers, "caterva2.compute.evaluator", size=1)
+    await lane.start()
+    evaluator = Evaluator(Memory(), lane, workers)
+    (pid,) = lane.pids
+    os.kill(pid, signal.SIGSTOP)
+    asked, call = asyncio.Event(), lane.call
+
+    async def watched(*args: Any) -> bytes:
+        asked.set()
+        return await call(*args)
+
+    monkeypatch.setattr(lane, "call", watched)
+    task = asyncio.create_task(computed(evaluator, "sum(big)"))
+    await asked.wait()
+
+    os.kill(pid, signal.SIGKILL)
+
+    with pytest.raises(BadExpression, match="stopped"):
+        await task
+    np.testing.assert_allclose(await computed(evaluator, "a + 1", "0:3"), DATA["a"][:3] + 1)
+    await lane.stop()
+    await workers.stop()
+
+
 async def test_evaluation_that_needs_too_much_memory_is_refused() -> None:
     workers = Workers()
     workers.start()
     lane = ProcessLane(workers, "caterva2.compute.evaluator", size=1, limit=8 << 20)
     hungry = Evaluator(Memory(), lane, workers)
 
-    with pytest.raises(BadExpression):
+    with pytest.raises(BadExpression, match=r"limits|memory|stopped"):
         await computed(hungry, "std(big)")
+    np.testing.assert_allclose(await computed(hungry, "a + 1", "0:3"), DATA["a"][:3] + 1)
 
     await lane.stop()
     await workers.stop()

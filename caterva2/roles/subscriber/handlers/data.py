@@ -14,7 +14,7 @@ from caterva2.roles.subscriber.reads import Caller, Reply
 from caterva2.roles.subscriber.service import Subscriber
 from caterva2.transport.answers import Read, attachment
 from caterva2.transport.handler import BaseHandler
-from caterva2.transport.ranges import parse_range
+from caterva2.transport.ranges import etag_matches, parse_range
 
 JOINED = 64 << 10
 """Answers of at most so many bytes are joined before they are sent."""
@@ -33,7 +33,13 @@ class DataHandler(BaseHandler[Subscriber]):
             local=near and not any(name in headers for name in _PROXIED),
             stored=wire.EXTENTS in headers.get("Accept", ""),
             frames=headers.get("Accept-Encoding") == "blosc2",
+            has=self._has,
         )
+
+    def _has(self, etag: str) -> bool:
+        """Whether the client names this very answer: not ``*``, for that says nothing of the query."""
+        wanted = self.request.headers.get("If-None-Match", "*")
+        return self.request.method in {"GET", "HEAD"} and wanted.strip() != "*" and etag_matches(wanted, etag)
 
     async def send_reply(self, path: DatasetPath, ask: Callable[[], Awaitable[Reply]]) -> None:
         """Send an answer in the form it has; once more from the next generation if the file has changed."""
@@ -144,5 +150,7 @@ class ChunkHandler(DataHandler):
     async def get(self, path: str) -> None:
         """Read one stored chunk."""
         query = self.query(ChunkQuery)
-        where = DatasetPath.from_url(path)
-        await self.send_reply(where, lambda: self.service.reads.chunk(self.principal, where, query.nchunk))
+        where, caller = DatasetPath.from_url(path), self.caller()
+        await self.send_reply(
+            where, lambda: self.service.reads.chunk(self.principal, where, query.nchunk, caller)
+        )

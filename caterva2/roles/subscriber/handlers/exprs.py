@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from caterva2.model.paths import DatasetPath
-from caterva2.model.requests import FetchQuery, JoinBody, LazyExprBody
+from caterva2.model.requests import FetchQuery, JoinBody, LazyArrayBody, LazyExprBody
 from caterva2.roles.subscriber.service import Subscriber
 from caterva2.transport.handler import BaseHandler
 
@@ -15,6 +15,16 @@ class LazyExprHandler(BaseHandler[Subscriber]):
         """Store an expression."""
         body = self.json_body(LazyExprBody)
         self.send_json(str(await self.service.exprs.define(self.principal, body)))
+
+
+class UploadLazyArrayHandler(BaseHandler[Subscriber]):
+    """POST /api/upload_lazyarr/{path}."""
+
+    async def post(self, path: str) -> None:
+        """Store an expression where the path says."""
+        body = self.json_body(LazyArrayBody)
+        where = DatasetPath.from_url(path)
+        self.send_json(str(await self.service.exprs.define_at(self.principal, where, body)))
 
 
 class ConcatHandler(BaseHandler[Subscriber]):

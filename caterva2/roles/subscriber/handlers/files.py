@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from typing import Any, cast
 
 from tornado.web import stream_request_body
@@ -25,6 +25,20 @@ STALLED_S = 120.0
 DISCARDED = 64 << 20
 """Rest of a refused body that is read, so that its sender sees the answer."""
 OFFSET, LENGTH = "Upload-Offset", "Upload-Length"
+
+
+def wanted_etag(headers: Mapping[str, str]) -> str | None:
+    """Return the generation that ``If-Match`` names; ``*`` for any that is there, None without one."""
+    text = headers.get("If-Match")
+    if text is None:
+        return None
+    text = text.strip().removeprefix("W/").strip('"')
+    return text.removesuffix("-info").removesuffix("-plain")
+
+
+def wants_new(headers: Mapping[str, str]) -> bool:
+    """Whether ``If-None-Match: *`` says that nothing may be replaced."""
+    return headers.get("If-None-Match", "").strip() == "*"
 
 
 class StreamHandler(BaseHandler[Subscriber]):
@@ -121,14 +135,7 @@ class StreamHandler(BaseHandler[Subscriber]):
 
     def expected(self) -> str | None:
         """Return the generation that the client expects to replace; ``""`` for none, None for any."""
-        headers = self.request.headers
-        if headers.get("If-None-Match", "").strip() == "*":
-            return ""
-        text = headers.get("If-Match")
-        if text is None:
-            return None
-        text = text.strip().removeprefix("W/").strip('"')
-        return text.removesuffix("-info").removesuffix("-plain")
+        return "" if wants_new(self.request.headers) else wanted_etag(self.request.headers)
 
 
 class MultipartHandler(StreamHandler):
@@ -238,7 +245,10 @@ class AppendHandler(MultipartHandler):
         try:
             incoming = await self.whole()
             self._arrived = True
-            self.send_json(await self.service.files.append(self.principal, self.where, incoming))
+            expected = wanted_etag(self.request.headers)
+            self.send_json(
+                await self.service.files.append(self.principal, self.where, incoming, expected=expected)
+            )
         finally:
             self._arrived = True
             await self.abandon()
@@ -249,7 +259,8 @@ class RemoveHandler(BaseHandler[Subscriber]):
 
     async def post(self, path: str) -> None:
         """Remove a file or directory."""
-        self.send_json(str(await self.service.files.remove(self.principal, DatasetPath.from_url(path))))
+        where, expected = DatasetPath.from_url(path), wanted_etag(self.request.headers)
+        self.send_json(str(await self.service.files.remove(self.principal, where, expected=expected)))
 
 
 class MoveHandler(BaseHandler[Subscriber]):
@@ -259,7 +270,12 @@ class MoveHandler(BaseHandler[Subscriber]):
         """Move a file or directory."""
         body = self.json_body(MoveBody)
         src, dst = DatasetPath.parse(body.src), DatasetPath.parse(body.dst)
-        self.send_json(str(await self.service.files.move(self.principal, src, dst, exact=body.exact)))
+        expected, new = wanted_etag(self.request.headers), wants_new(self.request.headers)
+        exact = body.exact
+        moved = await self.service.files.move(
+            self.principal, src, dst, exact=exact, expected=expected, new=new
+        )
+        self.send_json(str(moved))
 
 
 class CopyHandler(BaseHandler[Subscriber]):
@@ -269,7 +285,12 @@ class CopyHandler(BaseHandler[Subscriber]):
         """Copy a file or directory."""
         body = self.json_body(MoveBody)
         src, dst = DatasetPath.parse(body.src), DatasetPath.parse(body.dst)
-        self.send_json(str(await self.service.files.copy(self.principal, src, dst, exact=body.exact)))
+        expected, new = wanted_etag(self.request.headers), wants_new(self.request.headers)
+        exact = body.exact
+        copied = await self.service.files.copy(
+            self.principal, src, dst, exact=exact, expected=expected, new=new
+        )
+        self.send_json(str(copied))
 
 
 class MkdirHandler(BaseHandler[Subscriber]):

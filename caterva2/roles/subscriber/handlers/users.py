@@ -119,7 +119,9 @@ class ChangePasswordHandler(AccountHandler):
     async def post(self) -> None:
         """Set a new password and end all sessions."""
         body = self.json_body(u.ChangePassword)
-        await self.accounts.change_password(self.principal, body.password, body.new_password, self.address)
+        await self.accounts.change_password(
+            self.principal, body.password, body.new_password, self.address, revoke_tokens=body.revoke_tokens
+        )
         self.send_json(None)
 
 
