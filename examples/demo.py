@@ -240,14 +240,20 @@ def run_beside(
             if stop.wait(POLL_EVERY_S):
                 status = _ended(process)
                 break
-            for child in running:
-                try:
-                    child.require_alive()
-                except DemoError as exc:
-                    if child.service.title not in told:
-                        told.add(child.service.title)
-                        print(f"demo: {exc}", file=sys.stderr, flush=True)
+            _tell_of_ended(running, told)
+        _tell_of_ended(running, told)
     return status if status >= 0 else 128 - status
+
+
+def _tell_of_ended(running: Sequence[Running], told: set[str]) -> None:
+    """Tell of services that have ended by themselves, once of each."""
+    for child in running:
+        try:
+            child.require_alive()
+        except DemoError as exc:
+            if child.service.title not in told:
+                told.add(child.service.title)
+                print(f"demo: {exc}", file=sys.stderr, flush=True)
 
 
 @contextlib.contextmanager

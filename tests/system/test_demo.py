@@ -505,6 +505,70 @@ def test_whole_demo_ends_its_output_with_the_url_of_lab(tmp_path: Path, ports: l
     assert [port for port in ports if not _is_free(port)] == []
 
 
+# Commands beside the services
+
+ACCOUNT = demo.Account(password="", kept_in=Path("password"))
+
+# Kills the process whose id is in a file, and ends when nobody listens at its port any more.
+KILLER = """
+import os, signal, socket, sys
+os.kill(int(open(sys.argv[1]).read()), signal.SIGKILL)
+while socket.socket().connect_ex(("127.0.0.1", int(sys.argv[2]))) == 0:
+    pass
+"""
+
+
+@pytest.fixture
+def without_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stand-ins for services have no users."""
+    monkeypatch.setattr(demolab, "keep_token", lambda *_, **__: None)
+
+
+@pytest.mark.usefixtures("without_token")
+@pytest.mark.parametrize(("script", "status"), [("sys.exit(3)", 3), ("os.kill(os.getpid(), 9)", 137)])
+def test_status_of_the_command_is_given(
+    tmp_path: Path, port: int, stop: threading.Event, started: list[demo.Running], script: str, status: int
+) -> None:
+    command = [sys.executable, "-c", f"import os, sys; {script}"]
+
+    given = demo.run_beside(command, [_service(HEALTHY, port)], tmp_path, stop, roots=(), account=ACCOUNT)
+
+    assert given == status
+    assert [child.process.returncode for child in started] == [-signal.SIGTERM]
+
+
+@pytest.mark.usefixtures("without_token")
+def test_service_that_ends_is_told_once_and_the_command_goes_on(
+    tmp_path: Path,
+    port: int,
+    stop: threading.Event,
+    started: list[demo.Running],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    script = f"import os\nopen({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid()))\n" + HEALTHY
+    command = [sys.executable, "-c", KILLER, str(tmp_path / "pid"), str(port)]
+
+    status = demo.run_beside(command, [_service(script, port)], tmp_path, stop, roots=(), account=ACCOUNT)
+
+    assert status == 0
+    assert capsys.readouterr().err.count("subscriber was killed by signal 9") == 1
+
+
+@pytest.mark.usefixtures("started")
+def test_command_is_ended_when_the_demo_is_stopped(
+    tmp_path: Path, port: int, stop: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(demolab, "keep_token", lambda *_, **__: stop.set())
+
+    status = demo.run_beside(
+        [sys.executable, "-c", MUTE], [_service(HEALTHY, port)], tmp_path, stop, roots=(), account=ACCOUNT
+    )
+
+    assert status == 128 + signal.SIGTERM
+
+
+# The whole of it
+
 LAST_WORDS = "JupyterLab, with a tour to begin with:"
 
 
