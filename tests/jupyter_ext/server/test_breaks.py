@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from caterva2_jupyter.upstream import MAX_REQUESTS
 from tests.jupyter_ext.server.conftest import Page, Recorder
 from tests.support.serving import RawClient, request
 
@@ -156,3 +157,14 @@ async def test_requests_go_on_beside_ones_that_hang(page: Page, recorder: Record
             await client.send(head(page, "caterva2/s/lab/api/info/foo/slow"))
 
         assert (await page("caterva2/s/lab/api/roots")).code == 200
+
+
+async def test_pages_that_leave_use_nothing_up(page: Page, recorder: Recorder) -> None:
+    Slow(recorder)
+    for _ in range(MAX_REQUESTS + 6):
+        async with raw(page) as client:
+            await client.send(head(page, "caterva2/s/lab/api/download/foo/x"))
+            await client.reader.readexactly(1000)
+    recorder.answer = lambda handler: handler.finish(b'"Ok"')
+
+    assert (await page("caterva2/s/lab/api/roots")).code == 200
