@@ -118,6 +118,8 @@ class EventRelay:
             except Caterva2Error as exc:
                 self._refusal = exc
                 logger.info("no events from %s: %s", self._shown, exc)
+            except Exception:
+                logger.exception("following %s failed", self._shown)
             finally:
                 self._changed(False)
             await asyncio.sleep(AGAIN_S)

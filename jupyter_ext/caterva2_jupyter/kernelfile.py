@@ -15,6 +15,7 @@ from typing import NamedTuple
 from caterva2.errors import Caterva2Error, RequestError
 from caterva2.model import wire
 from caterva2.model.jupyter import Handed, Handover
+from caterva2.runtime.tasks import Supervisor
 from caterva2_jupyter.subscribers import Subscribers
 from caterva2_jupyter.upstream import Upstream
 
@@ -52,7 +53,7 @@ class KernelFile:
         self._subscribers = subscribers
         self._made: dict[str, _Made] = {}
         self._poked = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self._tasks: Supervisor | None = None
         self._written: bytes | None = None
 
     def poke(self) -> None:
@@ -68,16 +69,15 @@ class KernelFile:
 
     def start(self) -> None:
         """Keep it current in the background; a second call does nothing."""
-        if self._task is None:
-            self._task = asyncio.create_task(self._run(), name="file of the kernels")
+        if self._tasks is None:
+            self._tasks = Supervisor("jupyter")
+            self._tasks.spawn("file of the kernels", self._run)
 
     async def stop(self) -> None:
         """Remove it, and end its tokens; safe to call twice."""
-        task, self._task = self._task, None
-        if task is None:
-            return
-        task.cancel()
-        await asyncio.wait([task])
+        tasks, self._tasks = self._tasks, None
+        if tasks is not None:
+            await tasks.stop()
         await asyncio.to_thread(self.path.unlink, missing_ok=True)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(GOODBYE_S):
