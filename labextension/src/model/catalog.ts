@@ -93,13 +93,26 @@ class Node implements TreeNode {
   }
 
   set children(children: readonly Node[] | null) {
-    this._children = children;
+    this._children = children === null ? null : [...children];
     this._index = null;
   }
 
   child(path: string): Node | null {
+    return this.index.get(path) ?? null;
+  }
+
+  /** Add children behind those that are known; a long directory comes in many pages. */
+  append(children: readonly Node[]): void {
+    this._children ??= [];
+    for (const child of children) {
+      this._children.push(child);
+      this.index.set(child.path, child);
+    }
+  }
+
+  private get index(): Map<string, Node> {
     this._index ??= new Map((this._children ?? []).map(child => [child.path, child]));
-    return this._index.get(path) ?? null;
+    return this._index;
   }
 
   /** Where the next page begins; null if there is none. */
@@ -128,7 +141,7 @@ class Node implements TreeNode {
     this.children?.forEach(child => child.stop());
   }
 
-  private _children: readonly Node[] | null = null;
+  private _children: Node[] | null = null;
   private _index: Map<string, Node> | null = null;
 }
 
@@ -390,7 +403,6 @@ export class Catalog implements IDisposable {
         } else {
           this.append(node, await this.page(node, node.next, NEXT_PAGE));
         }
-        this.settle(node);
         this.emit();
       }
     } catch (reason) {
@@ -416,6 +428,7 @@ export class Catalog implements IDisposable {
     }
     this.replace(node, entries);
     this.take(node, page);
+    this.settle(node, node.children ?? []);
     this._readUntil = this._clock.now() + (this._clock.now() - begun) * BUSY;
   }
 
@@ -425,10 +438,11 @@ export class Catalog implements IDisposable {
   }
 
   private append(node: Node, page: TreePage): void {
-    const known = new Set(node.children?.map(child => child.path));
-    const added = page.entries.filter(entry => !known.has(entry.path));
-    node.children = [...(node.children ?? []), ...added.map(entry => new Node(entry.path, entry, ''))];
+    const added = page.entries.filter(entry => node.child(entry.path) === null);
+    const children = added.map(entry => new Node(entry.path, entry, ''));
+    node.append(children);
     this.take(node, page);
+    this.settle(node, children);
   }
 
   private replace(node: Node, entries: readonly TreeEntry[]): void {
@@ -458,23 +472,17 @@ export class Catalog implements IDisposable {
   }
 
   /** Read what is expanded in a directory that was read. */
-  private settle(node: Node): void {
+  private settle(node: Node, children: readonly Node[]): void {
     if (node === this._root && this._filter !== '') {
       this._filtering.ask();
     }
-    for (const child of node.children ?? []) {
+    for (const child of children) {
       if (child.isContainer && child.children === null && this._expanded.has(child.path)) {
         this.want(child, this._pageSize);
       }
     }
-    if (node.isDirty) {
-      return;
-    }
-    for (const child of node.children ?? []) {
-      if (child.isDirty && !child.isReading && child.children !== null) {
-        this._settling.ask();
-        return;
-      }
+    if (!node.isDirty && children.some(child => child.isDirty && !child.isReading && child.children !== null)) {
+      this._settling.ask();
     }
   }
 

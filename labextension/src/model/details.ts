@@ -84,20 +84,21 @@ export class DetailsModel implements IDisposable {
       return;
     }
     this._abort.abort();
-    const abort = (this._abort = new AbortController());
+    const abort = new AbortController();
+    this._abort = abort;
     try {
       const described = await this.api.info(path, abort.signal);
-      if (this._abort === abort) {
+      if (!abort.signal.aborted) {
         this._described = described;
         this._error = null;
       }
     } catch (reason) {
-      if (this._abort !== abort || isAborted(reason)) {
+      if (abort.signal.aborted || isAborted(reason)) {
         return;
       }
       this._error = toApiError(reason);
     }
-    if (!this._isDisposed) {
+    if (!this._isDisposed && !abort.signal.aborted) {
       this._changed.emit();
     }
   }
