@@ -79,6 +79,7 @@ export class GridStore<Request, Part extends Sized> {
         running.urgent = still.urgent;
       } else if (running.urgent && !spared) {
         spared = true;
+        running.urgent = false;
       } else {
         this._abort(key, running);
       }
@@ -123,6 +124,10 @@ export class GridStore<Request, Part extends Sized> {
     for (const [key, { request, urgent }] of this._wanted) {
       if (this._parts.has(key) || this._running.has(key) || this._failures.has(key)) {
         continue;
+      }
+      // What is only likely waits until all that is urgent is here: it would take its share of the server.
+      if (!urgent && [...this._running.values()].some(running => running.urgent)) {
+        return;
       }
       if (this._running.size >= this.options.parallel && !(urgent && this._giveWay())) {
         return;

@@ -32,15 +32,24 @@ function storeWithCalls(options = { capacity: 1000, parallel: 2 }) {
 const heard = () => new Promise(resolve => setImmediate(resolve));
 
 describe('a store', () => {
-  test('asks for what matters first, so many at a time', async () => {
+  test('asks for what is likely only when all that is urgent is here', async () => {
     const { store, last, asked } = storeWithCalls();
     store.want(['a', 'b'], ['c']);
 
-    assert.equal(asked(), 'a b');
     last('a').answer({ nbytes: 1, text: 'A' });
+    await heard();
+    assert.equal(asked(), 'a b');
+    last('b').answer({ nbytes: 1, text: 'B' });
     await heard();
     assert.equal(asked(), 'a b c');
     assert.equal(store.peek('a')?.text, 'A');
+  });
+
+  test('asks for so many at a time', () => {
+    const { store, asked } = storeWithCalls();
+    store.want(['a', 'b', 'c']);
+
+    assert.equal(asked(), 'a b');
   });
 
   test('asks once for what it has or waits for', async () => {
@@ -56,11 +65,12 @@ describe('a store', () => {
 
   test('drops what was only likely as soon as nobody wants it', () => {
     const { store, last } = storeWithCalls();
-    store.want(['a'], ['b']);
-    store.want(['a'], ['c']);
+    store.want([], ['a', 'b']);
+    store.want([], ['a', 'c']);
 
     assert.equal(last('b').signal.aborted, true);
     assert.equal(last('a').signal.aborted, false);
+    assert.equal(last('c').signal.aborted, false);
   });
 
   test('lets one urgent request finish, so that a dragged slider shows something', () => {
