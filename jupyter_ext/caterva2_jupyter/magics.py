@@ -148,6 +148,7 @@ def unregister(shell: InteractiveShell) -> None:
     _forget_completers(shell)
     for kind in ("line", "cell"):
         shell.magics_manager.magics[kind].pop("caterva2", None)
+    shell.magics_manager.registry.pop(Caterva2Magics.__name__, None)
 
 
 class _LateCompleter:

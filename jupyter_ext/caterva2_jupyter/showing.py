@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any, overload
 
 from caterva2_jupyter.bars import has_widgets
@@ -9,6 +10,7 @@ from caterva2_jupyter.bars import has_widgets
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
+    from caterva2.client.api import Client
     from caterva2.client.tree import Dataset, Directory
     from caterva2_jupyter.widgets.browser import Browser
     from caterva2_jupyter.widgets.viewer import Link, Viewer
@@ -56,9 +58,7 @@ def show(what: object, **view: Any) -> Any:
     from caterva2.errors import NotADataset
 
     if isinstance(what, str):
-        from caterva2_jupyter.kernel import connect
-
-        what = connect().get(what.rstrip("/"))
+        what = _client().get(what.rstrip("/"))
     if isinstance(what, Directory):
         from caterva2_jupyter.widgets.browser import Browser
 
@@ -133,6 +133,21 @@ def directory_bundle(directory: Directory) -> dict[str, Any] | None:
     bundle = show(directory)._repr_mimebundle_()
     bundle["text/plain"] = repr(directory)
     return bundle
+
+
+def _client() -> Client:
+    """Return the subscriber that ``%caterva2`` uses, or else the one that is found."""
+    if "IPython" in sys.modules:
+        from IPython.core.getipython import get_ipython
+
+        shell = get_ipython()
+        magics = None if shell is None else shell.magics_manager.registry.get("Caterva2Magics")
+        if magics is not None:
+            client: Client = magics.context.client
+            return client
+    from caterva2_jupyter.kernel import connect
+
+    return connect()
 
 
 def _formatter(shell: InteractiveShell) -> Any:  # noqa: ANN401

@@ -138,8 +138,7 @@ class Browser(w.VBox):  # type: ignore[misc]  # ipywidgets has no types
         )
         left = self._total - STATIC_ROWS
         more = f"<p>… and {left} more</p>" if left > 0 else ""
-        head = f"<b>{html.escape(self._path)}</b> at {html.escape(self._top.urlbase)}"
-        return f"{head}<table><tbody>{rows}</tbody></table>{more}"
+        return f"<b>{html.escape(self._path)}</b><table><tbody>{rows}</tbody></table>{more}"
 
     @property
     def _path(self) -> str:

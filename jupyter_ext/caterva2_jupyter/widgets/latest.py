@@ -24,12 +24,24 @@ class Latest(Generic[T]):
         Does a job; blocking. It runs in a thread of its own, never twice at a time.
     name
         Of the thread.
+    rest
+        Called in the thread when there was nothing to do for a while: frees memory.
     """
 
-    def __init__(self, work: Callable[[T], None], *, name: str, pause_s: float = PAUSE_S) -> None:
+    def __init__(
+        self,
+        work: Callable[[T], None],
+        *,
+        name: str,
+        rest: Callable[[], None] | None = None,
+        pause_s: float = PAUSE_S,
+        idle_s: float = IDLE_S,
+    ) -> None:
         self._work = work
         self._name = name
+        self._rest = rest
         self._pause_s = pause_s
+        self._idle_s = idle_s
         self._changed = threading.Condition()
         self._waiting: list[T] = []
         self._newest: T | None = None
@@ -69,8 +81,10 @@ class Latest(Generic[T]):
     def _run(self) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: bool(self._waiting) or self._closed, IDLE_S)
+                self._changed.wait_for(lambda: bool(self._waiting) or self._closed, self._idle_s)
                 if self._closed or not self._waiting:
+                    if self._rest is not None:
+                        self._rest()
                     self._thread = None
                     return
                 self._wait_for_newer()

@@ -70,7 +70,7 @@ class Viewer(w.VBox):  # type: ignore[misc]  # ipywidgets has no types
         """Why nothing is shown; None if something is."""
         self.value: Any = None
         """The item under the cursor."""
-        self._latest: Latest[View] = Latest(self._work, name="caterva2-viewer")
+        self._latest: Latest[View] = Latest(self._work, name="caterva2-viewer", rest=self._forget)
         super().__init__()
         self._build(source.describe())
         self.observe(self._show_view, "view")
@@ -367,6 +367,11 @@ class Viewer(w.VBox):  # type: ignore[misc]  # ipywidgets has no types
         while len(self._planes) > 1 and sum(kept.data.nbytes for kept in self._planes.values()) > CACHE_BYTES:
             self._planes.popitem(last=False)
         return plane
+
+    def _forget(self) -> None:
+        """Keep the plane that is seen only: a notebook may hold many viewers."""
+        while len(self._planes) > 1:
+            self._planes.popitem(last=False)
 
     def _draw(self, view: View, plane: Plane) -> None:
         shown: str | None = None

@@ -120,6 +120,16 @@ def test_transfer_shows_a_bar_that_fills(execute: Execute) -> None:
     assert 1.0 in values
 
 
+def test_show_asks_the_subscriber_that_the_magics_use(execute: Execute, lab: Lab, hand_over: Any) -> None:
+    hand_over(away=("http://127.0.0.1:1", None))
+    execute("%load_ext caterva2_jupyter\nimport caterva2_jupyter")
+    execute(f"%caterva2 connect {lab.url}")
+
+    sent = execute("caterva2_jupyter.show('@public/plane.b2nd')")
+
+    assert "(10, 20)" in contents(sent, "execute_result")[0]["data"]["text/plain"]
+
+
 def test_events_come_in_a_kernel_whose_event_loop_is_taken(execute: Execute) -> None:
     execute("%load_ext caterva2_jupyter")
 

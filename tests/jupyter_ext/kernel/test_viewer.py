@@ -370,6 +370,31 @@ def test_jobs_run_one_at_a_time_and_the_last_one_always() -> None:
     latest.close()
 
 
+def test_thread_without_work_rests_and_ends_and_comes_back() -> None:
+    rested = threading.Event()
+    done: list[int] = []
+    latest: Latest[int] = Latest(done.append, name="test-rest", rest=rested.set, idle_s=0.01)
+
+    latest.ask(1)
+    assert rested.wait(20)
+    latest.ask(2)
+
+    assert latest.settle(20)
+    assert done == [1, 2]
+    latest.close()
+
+
+def test_viewer_at_rest_keeps_one_plane(view: Make) -> None:
+    viewer = view(CUBE)
+    for at in range(3):
+        viewer.position = (at, 0, 0)
+        assert viewer.wait()
+
+    viewer._forget()
+
+    assert list(viewer._planes) == [viewer.view.asked]
+
+
 def test_closed_one_takes_no_more_jobs() -> None:
     done: list[int] = []
     latest: Latest[int] = Latest(done.append, name="test")
