@@ -382,6 +382,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/upload_lazyarr/{path}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Store an expression over datasets in an area, to be computed when it is read. */
+        post: operations["upload-lazyarr"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/concat/": {
         parameters: {
             query?: never;
@@ -1046,7 +1063,8 @@ export interface components {
          *         filter
          *             Row condition over the columns of a structured array.
          *         sortby
-         *             Column by which the rows of a structured array are sorted.
+         *             Columns by which the rows of a structured array are sorted, with commas between; ``-`` in
+         *             front of one is downwards.
          */
         FetchQuery: {
             /** @default null */
@@ -1185,6 +1203,8 @@ export interface components {
          *             Paths of datasets by the names that the expression has for them.
          *         func
          *             What later versions have here is refused: code is not run.
+         *         dtype, shape
+         *             What the result is expected to be: refused if it is something else.
          *         compute
          *             Store the result instead of the expression.
          */
@@ -1194,6 +1214,31 @@ export interface components {
             operands: {
                 [key: string]: string;
             };
+            /** @default null */
+            func: string | null;
+            /** @default null */
+            dtype: string | null;
+            /** @default null */
+            shape: number[] | null;
+            /** @default false */
+            compute: boolean;
+        };
+        /**
+         * LazyArrayBody
+         * @description Body of ``/api/upload_lazyarr``: as `LazyExprBody`, for a path; clients of 2026 send it.
+         *
+         *         Attributes
+         *         ----------
+         *         name
+         *             Not used: the path says it.
+         */
+        LazyArrayBody: {
+            expression: string;
+            operands: {
+                [key: string]: string;
+            };
+            /** @default null */
+            name: string | null;
             /** @default null */
             func: string | null;
             /** @default null */
@@ -1248,10 +1293,17 @@ export interface components {
         /**
          * ChangePassword
          * @description Body of ``/auth/change-password``.
+         *
+         *         Attributes
+         *         ----------
+         *         revoke_tokens
+         *             End one's tokens, too, not only the sessions.
          */
         ChangePassword: {
             password: string;
             new_password: string;
+            /** @default false */
+            revoke_tokens: boolean;
         };
         /**
          * NewUser
@@ -1467,16 +1519,21 @@ export interface components {
          *             Uncompressed bytes of the answer.
          *         chunks
          *             Chunks of the dataset itself that are touched.
+         *         at_most
+         *             The answer may be smaller than `shape` and `bytes` say: which rows a condition selects
+         *             shows only when they are read.
          *         computed_chunks
          *             How many of these have to be computed; 0 for stored datasets.
          *         reads
-         *             The stored datasets that are read.
+         *             The stored datasets that are read; none for what is computed already.
          */
         Explanation: {
             path: string;
             shape: number[];
             dtype: string;
             bytes: number;
+            /** @default false */
+            at_most: boolean;
             chunks: number;
             blocks: number;
             /** @default 0 */
@@ -3330,6 +3387,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description The dataset is no longer the generation that was asked for. */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description A missing, unknown or mistyped value in the request. */
             422: {
                 headers: {
@@ -3415,6 +3481,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description The dataset is no longer the generation that was asked for. */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description A missing, unknown or mistyped value in the request. */
             422: {
                 headers: {
@@ -3493,6 +3568,15 @@ export interface operations {
             };
             /** @description Something is already there. */
             409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The dataset is no longer the generation that was asked for. */
+            412: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3657,6 +3741,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description The dataset is no longer the generation that was asked for. */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description A missing, unknown or mistyped value in the request. */
             422: {
                 headers: {
@@ -3691,6 +3784,75 @@ export interface operations {
         };
         responses: {
             /** @description Store an expression over datasets in @personal, to be computed when it is read. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": string;
+                };
+            };
+            /** @description The client has this content already. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description A write that would take more room than allowed. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Nobody is logged in, and this needs somebody. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A missing, unknown or mistyped value in the request. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A defect of the server. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "upload-lazyarr": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                path: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["LazyArrayBody"];
+            };
+        };
+        responses: {
+            /** @description Store an expression over datasets in an area, to be computed when it is read. */
             200: {
                 headers: {
                     [name: string]: unknown;
