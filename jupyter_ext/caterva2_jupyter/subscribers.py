@@ -43,6 +43,7 @@ class Subscribers:
         self._embedding = config.embedding
         self._socket = socket
         self._running: asyncio.Task[None] | None = None
+        self._ready = asyncio.Event()
         self._stopping = asyncio.Event()
         self.upstreams: dict[str, Upstream] = {}
         if config.embedding is not None and socket is not None:
@@ -54,7 +55,7 @@ class Subscribers:
         config = self.config
         self.upstreams[name] = Upstream(
             name, urlbase, embedded=embedded, token_file=config.token_file, timeout_s=config.timeout_s,
-            read_only=config.read_only,
+            read_only=config.read_only, started=self.start if embedded else None,
         )  # fmt: skip
 
     def listen(self, changed: Callable[[], None]) -> None:
@@ -64,22 +65,18 @@ class Subscribers:
     # life
 
     async def start(self) -> None:
-        """Read tokens, and start the embedded subscriber; a second call does nothing."""
-        if self._running is not None or self._stopping.is_set():
-            return
-        ready = asyncio.Event()
-        self._running = asyncio.create_task(self._run(ready), name="embedded subscriber")
-        for upstream in self.upstreams.values():
-            await upstream.load_token()
-        await ready.wait()
+        """Start the embedded subscriber, and wait until it serves or has failed; further calls wait too."""
+        if self._running is None and not self._stopping.is_set():
+            self._running = asyncio.create_task(self._run(), name="embedded subscriber")
+            for upstream in self.upstreams.values():
+                await upstream.load_token()
+        await self._ready.wait()
 
-    async def _run(self, ready: asyncio.Event) -> None:
-        if self._embedding is None or self._socket is None:
-            ready.set()
-            return
+    async def _run(self) -> None:
         # One task from begin to end: cancel scopes and context variables are not shared between tasks.
         try:
-            await self._serve(self._embedding, self._socket, ready)
+            if self._embedding is not None and self._socket is not None:
+                await self._serve(self._embedding, self._socket)
         except Caterva2Error as exc:
             self._fail(str(exc))
         except ImportError as exc:
@@ -90,16 +87,16 @@ class Subscribers:
             logger.exception("the embedded subscriber failed")
             self._fail("the log of Jupyter has the details")
         finally:
-            ready.set()
+            self._ready.set()
 
-    async def _serve(self, embedding: Embedding, socket: Path, ready: asyncio.Event) -> None:
+    async def _serve(self, embedding: Embedding, socket: Path) -> None:
         # Only now, and beside the loop: what a role needs takes a while to import, and may not be there.
         await asyncio.to_thread(importlib.import_module, "caterva2_jupyter.embedded")
         from caterva2_jupyter.embedded import run_embedded
 
         async with run_embedded(embedding, socket):
             self.upstreams[EMBEDDED].failure = None
-            ready.set()
+            self._ready.set()
             await self._stopping.wait()
 
     def _fail(self, reason: str) -> None:
@@ -113,13 +110,14 @@ class Subscribers:
         own = self.upstreams.get(EMBEDDED)
         if own is None or own.failure is None or self._running is None or not self._running.done():
             return
-        ready = asyncio.Event()
-        self._running = asyncio.create_task(self._run(ready), name="embedded subscriber")
-        await ready.wait()
+        self._ready.clear()
+        self._running = None
+        await self.start()
 
     async def stop(self) -> None:
         """Stop in reverse order; safe to call twice."""
         self._stopping.set()
+        self._ready.set()
         for upstream in self.upstreams.values():
             await upstream.close()
         if self._running is not None:

@@ -11,7 +11,7 @@ import dataclasses
 import logging
 import platform
 import time
-from collections.abc import AsyncGenerator, AsyncIterable
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -45,6 +45,8 @@ logger = logging.getLogger(__name__)
 
 PROBE_S = 3.0
 """A subscriber that says nothing for so long counts as away when its state is asked for."""
+STARTING_S = PROBE_S - 0.5
+"""So long a call waits for a subscriber of our own to start."""
 PROBED_S = 1.0
 """So long what was found is believed."""
 TOKEN_DAYS = 90.0
@@ -69,6 +71,8 @@ class Upstream:
         How long it may be silent.
     read_only
         Nothing may be written to it.
+    started
+        Waits until it has started, if it is ours; None if it need not be waited for.
     """
 
     def __init__(
@@ -80,6 +84,7 @@ class Upstream:
         token_file: Path | None = None,
         timeout_s: float = 30.0,
         read_only: bool = False,
+        started: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self.name = name
         self.urlbase = urlbase
@@ -88,6 +93,7 @@ class Upstream:
         self.timeout_s = timeout_s
         self.failure: str | None = None
         """Why an embedded subscriber did not start."""
+        self._started = started
         self._token_file = token_file
         self._kept: KeptToken | None = None
         self._refused: str | None = None
@@ -132,7 +138,7 @@ class Upstream:
             What it answered, or that it did not.
         """
         with self._named():
-            return await self._connected().send(self._signed(call))
+            return await (await self._connected()).send(self._signed(call))
 
     @contextlib.asynccontextmanager
     async def stream(
@@ -146,10 +152,17 @@ class Upstream:
             It does not answer.
         """
         with self._named():
-            async with self._connected().stream(self._signed(call), body=body, timeout_s=timeout_s) as answer:
+            connection = await self._connected()
+            async with connection.stream(self._signed(call), body=body, timeout_s=timeout_s) as answer:
                 yield answer
 
-    def _connected(self) -> AsyncConnection:
+    async def _connected(self) -> AsyncConnection:
+        if self._started is not None:
+            try:
+                async with asyncio.timeout(STARTING_S):
+                    await self._started()
+            except TimeoutError as exc:
+                raise ConnectFailed(f"{self.shown} is still starting", hint="try again in a moment") from exc
         if self.failure is not None:
             raise ConnectFailed(f"{self.shown} did not start: {self.failure}")
         if self._connection is None:

@@ -110,6 +110,31 @@ class TestItCanNotStart:
         assert "did not start" in json.loads(answer.body)["detail"]
 
 
+class TestItTakesLong:
+    async def test_who_asks_meanwhile_is_told(
+        self, page: Page, extension: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        subscribers = extension.settings["caterva2_subscribers"]
+        await extension.stop_extension()
+        again = type(subscribers)(subscribers.config, subscribers._socket)
+        never = asyncio.Event()
+        monkeypatch.setattr(again, "_serve", lambda *_: never.wait())
+
+        found = (await again.status()).subscribers[0]
+        never.set()
+        await again.stop()
+
+        assert "is still starting" in str(found.reason)
+
+    async def test_who_asks_first_starts_it(self, jp_serverapp: Any, jp_asyncio_loop: Any) -> None:
+        (app,) = jp_serverapp.extension_manager.extension_apps["caterva2_jupyter"]
+
+        found = await app.settings["caterva2_subscribers"].status()
+        await app.stop_extension()
+
+        assert found.subscribers[0].connected
+
+
 class TestSomethingIsMissing:
     async def test_a_package_that_is_not_installed_is_named(
         self, page: Page, extension: Any, monkeypatch: pytest.MonkeyPatch
