@@ -126,7 +126,7 @@ class Visitor:
             env={**self.environment, **environment},
             capture_output=True,
             text=True,
-            timeout=500,
+            timeout=900,
             check=False,
         )
 
@@ -228,7 +228,7 @@ def test_start_with_a_port_that_is_taken_says_so(visitor: Visitor) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1500)
 def test_steps_of_binder_bring_up_a_jupyterlab_that_is_connected(
     tmp_path: Path, demo_args: str, port: int
 ) -> None:
