@@ -37,7 +37,9 @@ export async function insertIntoNew(
   if (!app.commands.hasCommand('notebook:create-new')) {
     return false;
   }
-  await app.commands.execute('notebook:create-new', { activate: true });
+  const kernelName = app.serviceManager.kernelspecs.specs?.default;
+  // Without a name it would ask for one.
+  await app.commands.execute('notebook:create-new', { activate: true, ...(kernelName ? { kernelName } : {}) });
   const panel = tracker?.currentWidget;
   await panel?.context.ready;
   return insertCode(tracker, code);

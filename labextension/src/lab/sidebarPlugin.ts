@@ -70,7 +70,12 @@ const plugin: JupyterFrontEndPlugin<void> = {
       notebooks,
       confirmsDelete: () => choices.confirmDelete,
       open,
-      showSidebar: () => shell.activateById(SIDEBAR_ID)
+      showSidebar: () => {
+        const activate = (): void => shell.activateById(SIDEBAR_ID);
+        activate();
+        // The palette gives the focus back to the document when it closes, which is after the command.
+        requestAnimationFrame(() => requestAnimationFrame(activate));
+      }
     });
 
     const sidebar = new Sidebar({ browser, commands, trans });

@@ -664,7 +664,8 @@ export class Catalog implements IDisposable {
     for (let above = parentOf(path); ; above = parentOf(above)) {
       const node = this.lookup(this._root, above);
       if (node) {
-        if (node.children !== null) {
+        // What is being read for the first time may have been answered already.
+        if (node.children !== null || node.isReading) {
           node.isDirty = true;
           this._settling.ask();
         }
@@ -683,7 +684,7 @@ export class Catalog implements IDisposable {
   }
 
   private soil(node: Node, isDeep: boolean): void {
-    if (node.children !== null || node.error !== null) {
+    if (node.children !== null || node.error !== null || node.isReading) {
       node.isDirty = node !== this._search;
     }
     if (isDeep) {

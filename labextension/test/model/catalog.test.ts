@@ -80,6 +80,23 @@ describe('reading', () => {
     assert.equal(catalog.rows.length, 4);
   });
 
+  test('what arrives while a directory is read for the first time is not missed', async () => {
+    await catalog.start();
+    await settle();
+    const tree = subscriber.tree.bind(subscriber);
+    subscriber.tree = async (...asked) => {
+      const answer = await tree(...asked);
+      subscriber.tree = tree;
+      subscriber.put('foo', entry('foo/new.b2nd', 'array'));
+      catalog.refresh('foo');
+      return answer;
+    };
+    catalog.expand('foo');
+    await settle();
+
+    assert.deepEqual(lines(catalog.rows), ['@public', 'foo', '  new.b2nd']);
+  });
+
   test('an empty directory says so', async () => {
     subscriber.put('@public');
     await catalog.start();
