@@ -88,14 +88,14 @@ def test_page_loads_little_before_the_first_viewer(members: dict[str, bytes]) ->
         for name, data in members.items()
         if name.startswith(LABEXTENSION + "static/") and name.endswith(".js")
     }
-    # What the sidebar needs names its class; chunks that only viewers need are loaded when one opens.
+    # The sidebar and its style name its class; chunks that only viewers need are loaded when one opens.
     early = [
         name
         for name, data in static.items()
-        if "remoteEntry" in name or "style" in name or b"caterva2-sidebar" in data
+        if "remoteEntry" in name or name.endswith("style.js") or b"jp-Caterva2-tree" in data
     ]
 
-    assert len(early) >= 2
+    assert len(early) == 4
     assert sum(len(static[name]) for name in early) <= MOST_BEFORE_VIEWER
 
 
