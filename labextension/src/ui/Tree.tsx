@@ -138,6 +138,9 @@ export function Tree(props: TreeProps): ReactElement {
     if (edited !== null || event.ctrlKey || event.metaKey || event.altKey) {
       return;
     }
+    if (event.key.length > 1) {
+      typed.current.at = 0; // the next letter begins a word
+    }
     const row = rows[at];
     const entry = row?.type === 'entry' ? row : null;
     const page = Math.max(1, Math.floor(view.height / ROW_HEIGHT) - 1);
