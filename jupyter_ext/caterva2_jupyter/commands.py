@@ -3,102 +3,24 @@
 from __future__ import annotations
 
 import argparse
-import getpass
 import sys
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
 
 from caterva2.client.api import Client
 from caterva2.client.tree import Dataset, Directory, File
-from caterva2.errors import BadRequest, BrokenDataset, ConfigError, DatasetNotFound, NotADataset
+from caterva2.errors import BrokenDataset, DatasetNotFound, NotADataset
 from caterva2.model.slicing import split_slice
 from caterva2_jupyter import results
 from caterva2_jupyter.bars import progress
+from caterva2_jupyter.context import Context, Parser, WrongUsage, ask, ask_secret, variable_name
 from caterva2_jupyter.kernel import open_session
-
-if TYPE_CHECKING:
-    from caterva2.client.session import Session
-    from caterva2_jupyter.operands import Expression
 
 TEXT_BYTES = 256 << 10
 """Of a text so much is shown."""
 PICTURE_BYTES = 16 << 20
 EVENTS_S = 10.0
-
-
-class WrongUsage(BadRequest):
-    """A command line that is not understood."""
-
-    code = "wrong-usage"
-
-
-class Helped(Exception):
-    """Help was shown; there is nothing else to do."""
-
-
-class Parser(argparse.ArgumentParser):
-    """Raises instead of ending the process."""
-
-    def error(self, message: str) -> NoReturn:
-        """Raise what is wrong, and what would be right."""
-        usage = " ".join(self.format_usage().split()).removeprefix("usage: ")
-        raise WrongUsage(message, hint=usage)
-
-    def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
-        """Raise that help was shown."""
-        raise Helped
-
-
-class Context:
-    """What a command works with: the subscriber, and the variables of the notebook.
-
-    Parameters
-    ----------
-    namespace
-        The variables; commands may set some.
-    """
-
-    def __init__(self, namespace: MutableMapping[str, Any]) -> None:
-        self.namespace = namespace
-        self._session: Session | None = None
-
-    @property
-    def session(self) -> Session:
-        """The way to the subscriber; opened when first asked for."""
-        if self._session is None:
-            self._session = open_session()
-        return self._session
-
-    @property
-    def client(self) -> Client:
-        """The subscriber."""
-        return Client.of(self.session)
-
-    def connect(self, session: Session | None) -> None:
-        """Use another subscriber or user from now on; None for what is found when next asked for."""
-        self._session = session
-
-    def lazy(self, name: str, expression: Expression, *, compute: bool = False) -> Dataset:
-        """Store an expression and return the dataset that it makes.
-
-        Raises
-        ------
-        BadRequest
-            Its operands lie at another server.
-        """
-        here = str(self.session.urlbase)
-        elsewhere = sorted(expression.urlbases - {here})
-        if elsewhere:
-            raise BadRequest(
-                f"the datasets of an expression must lie at {here}; some lie at {elsewhere[0]}",
-                hint=f"%caterva2 connect {elsewhere[0]}",
-            )
-        path = self.client.lazyexpr(name, expression.text, expression.operands, compute=compute)
-        found = self.client.get(path)
-        assert isinstance(found, Dataset)
-        return found
 
 
 @dataclass(frozen=True)
@@ -150,7 +72,7 @@ def _connect_arguments(parser: Parser) -> None:
 
 
 def _connect(context: Context, args: argparse.Namespace) -> object:
-    auth = (args.username, _ask_secret(f"Password of {args.username}: ")) if args.username else None
+    auth = (args.username, ask_secret(f"Password of {args.username}: ")) if args.username else None
     session = open_session(args.server, auth=auth)
     Client.of(session).get_roots()  # so that a wrong address is found now
     context.connect(session)
@@ -173,8 +95,8 @@ def _login(context: Context, args: argparse.Namespace) -> object:
     from caterva2.client.session import Session, stored_token
 
     urlbase = context.session.urlbase
-    user = args.user or _ask("E-mail: ")
-    password = _ask_secret(f"Password of {user}: ")
+    user = args.user or ask("E-mail: ")
+    password = ask_secret(f"Password of {user}: ")
     made = keep_login(str(urlbase), user, password, program="notebook", scope=args.scope, days=args.days)
     # Not what Jupyter hands over, if it does: one has just said who one is.
     context.connect(Session(str(urlbase), token=stored_token(urlbase)))
@@ -390,36 +312,6 @@ def _expr(context: Context, args: argparse.Namespace) -> object:
         given[name.strip()] = path.strip()
     expression = read_expression(args.expression, {**context.namespace, **given})
     return context.lazy(args.name, expression, compute=args.compute)
-
-
-def variable_name(text: str) -> str:
-    """Return `text` if it can name a variable.
-
-    Raises
-    ------
-    WrongUsage
-        It can not.
-    """
-    import keyword
-
-    if not text.isidentifier() or keyword.iskeyword(text):
-        raise WrongUsage(f"expected the name of a variable, found {text!r}")
-    return text
-
-
-def _ask(prompt: str) -> str:
-    try:
-        return input(prompt)
-    except (EOFError, RuntimeError, NotImplementedError) as exc:
-        raise ConfigError(f"expected an answer to {prompt.strip()!r}, found nobody to ask") from exc
-
-
-def _ask_secret(prompt: str) -> str:
-    """Ask for what is not shown; it goes from the front end to here, and into no history."""
-    try:
-        return getpass.getpass(prompt)
-    except (EOFError, RuntimeError, NotImplementedError) as exc:
-        raise ConfigError(f"expected an answer to {prompt.strip()!r}, found nobody to ask") from exc
 
 
 def _positive(text: str) -> int:

@@ -9,7 +9,8 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from caterva2.errors import Caterva2Error
-from caterva2_jupyter.commands import COMMANDS, Command, Context, find_command
+from caterva2_jupyter.commands import COMMANDS, Command, find_command
+from caterva2_jupyter.context import Context
 
 if TYPE_CHECKING:
     from IPython.core.completer import CompletionContext

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING, Any, cast
 
+import IPython.core.completer
 from IPython.core.error import UsageError
 from IPython.core.magic import Magics, line_cell_magic, magics_class
 
@@ -13,7 +14,8 @@ from caterva2.errors import Caterva2Error, ServiceError
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-    from caterva2_jupyter.commands import Context, Parser
+    from caterva2_jupyter.completion import Completer
+    from caterva2_jupyter.context import Context, Parser
 
 
 @magics_class
@@ -35,7 +37,7 @@ class Caterva2Magics(Magics):
     def context(self) -> Context:
         """What the commands work with."""
         if self._context is None:
-            from caterva2_jupyter.commands import Context
+            from caterva2_jupyter.context import Context
 
             self._context = Context(cast("InteractiveShell", self.shell).user_ns)
         return self._context
@@ -75,7 +77,7 @@ class Caterva2Magics(Magics):
         that is computed when it is read, and the variable ``total``.
         With ``--compute`` it is stored.
         """
-        from caterva2_jupyter.commands import Helped, WrongUsage
+        from caterva2_jupyter.context import Helped, WrongUsage
 
         try:
             return self._line(line) if cell is None else self._cell(line, cell)
@@ -99,7 +101,7 @@ class Caterva2Magics(Magics):
         return args.run(self.context, args)
 
     def _cell(self, line: str, cell: str) -> object:
-        from caterva2_jupyter.commands import Parser, variable_name
+        from caterva2_jupyter.context import Parser, variable_name
         from caterva2_jupyter.operands import read_expression
 
         parser = Parser(prog="%%caterva2", description="The cell is an expression over datasets.")
@@ -137,7 +139,13 @@ def register(shell: InteractiveShell) -> None:
     shell.register_magics(magics)
     showing.register(shell)
     _forget_completers(shell)
-    shell.Completer.custom_matchers.append(_LateCompleter(magics))
+    completer = _LateCompleter(magics)
+    if hasattr(IPython.core.completer, "CompletionContext"):
+        shell.Completer.custom_matchers.append(completer)
+    else:  # IPython 7, as on Colab
+        for key in ("%caterva2", "%%caterva2"):
+            hook = completer.hook
+            shell.set_hook("complete_command", hook, str_key=key)  # type: ignore[no-untyped-call]
 
 
 def unregister(shell: InteractiveShell) -> None:
@@ -161,16 +169,25 @@ class _LateCompleter:
     def __init__(self, magics: Caterva2Magics) -> None:
         self.__qualname__ = self.matcher_identifier  # IPython looks for it on every matcher
         self._magics = magics
-        self._completer: Any = None
+        self._completer: Completer | None = None
 
     def __call__(self, context: Any) -> Any:  # noqa: ANN401
         if "%caterva2" not in context.full_text:
             return {"completions": [], "suppress": False}
+        return self._load()(context)
+
+    def hook(self, shell: object, event: Any) -> list[str]:  # noqa: ANN401
+        """Do the same for IPython 7, which replaces only what follows the last delimiter."""
+        fragment, found = self._load().complete(event.line, event.text_until_cursor)
+        kept = len(fragment) - len(event.symbol)
+        return [text[kept:] for text in found]
+
+    def _load(self) -> Completer:
         if self._completer is None:
             from caterva2_jupyter.completion import Completer
 
             self._completer = Completer(self._magics.context)
-        return self._completer(context)
+        return self._completer
 
 
 def _forget_completers(shell: InteractiveShell) -> None:

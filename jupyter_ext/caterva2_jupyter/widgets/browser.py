@@ -15,7 +15,7 @@ from caterva2.errors import Caterva2Error
 from caterva2.model.trees import TreeEntry, TreeKind
 from caterva2_jupyter.widgets.latest import Latest
 from caterva2_jupyter.widgets.sources import DatasetSource
-from caterva2_jupyter.widgets.viewer import THUMBNAIL_WAIT_S, Viewer
+from caterva2_jupyter.widgets.viewer import THUMBNAIL_WAIT_S, Viewer, widget_bundle
 
 if TYPE_CHECKING:
     from caterva2.client.tree import Directory
@@ -126,9 +126,7 @@ class Browser(w.VBox):  # type: ignore[misc]  # ipywidgets has no types
 
     def _repr_mimebundle_(self, **how: object) -> dict[str, Any]:
         self._latest.settle(THUMBNAIL_WAIT_S)
-        bundle: dict[str, Any] = super()._repr_mimebundle_(**how)
-        bundle["text/html"] = self.static_html()
-        return bundle
+        return widget_bundle(self, self.static_html())
 
     def static_html(self) -> str:
         """Return what a notebook shows that is read without its kernel: the first rows."""

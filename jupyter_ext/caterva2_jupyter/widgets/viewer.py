@@ -162,9 +162,7 @@ class Viewer(w.VBox):  # type: ignore[misc]  # ipywidgets has no types
 
     def _repr_mimebundle_(self, **how: object) -> dict[str, Any]:
         self._latest.settle(THUMBNAIL_WAIT_S)
-        bundle: dict[str, Any] = super()._repr_mimebundle_(**how)
-        bundle["text/html"] = self.static_html()
-        return bundle
+        return widget_bundle(self, self.static_html())
 
     def static_html(self) -> str:
         """Return what a notebook shows that is read without its kernel: facts and a thumbnail."""
@@ -483,6 +481,19 @@ class Link:
     def _back(self, _: object = None) -> None:
         one, other = self._ends
         one.view = one.view.following(other.view, self._what)
+
+
+def widget_bundle(widget: Any, static: str) -> dict[str, Any]:  # noqa: ANN401
+    """Return a widget as media types, with HTML for who can not show widgets.
+
+    The widget's own method does not exist in ipywidgets 7, which Colab has.
+    """
+    view = {"version_major": 2, "version_minor": 0, "model_id": widget.model_id}
+    return {
+        "text/plain": repr(widget),
+        "text/html": static,
+        "application/vnd.jupyter.widget-view+json": view,
+    }
 
 
 def _oriented(view: View, plane: Plane) -> tuple[render.Array, tuple[int, int] | None]:

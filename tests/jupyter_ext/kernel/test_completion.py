@@ -5,14 +5,16 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from IPython.core.completer import provisionalcompleter
 from IPython.core.interactiveshell import InteractiveShell
 
-from caterva2_jupyter.commands import Context
 from caterva2_jupyter.completion import Paths
+from caterva2_jupyter.context import Context
+from caterva2_jupyter.magics import _LateCompleter
 from tests.jupyter_ext.kernel.conftest import Lab
 
 Complete = Callable[[str], list[tuple[str, str]]]
@@ -50,6 +52,14 @@ def complete(shell: InteractiveShell) -> Complete:
 )  # fmt: skip
 def test_completions(handed: Lab, complete: Complete, text: str, expected: list[tuple[str, str]]) -> None:
     assert complete(text) == expected
+
+
+def test_old_ipython_is_given_what_follows_its_delimiters(handed: Lab, shell: InteractiveShell) -> None:
+    completer = _LateCompleter(shell.magics_manager.registry["Caterva2Magics"])
+    line = "%caterva2 ls @pub"
+    assert completer.hook(shell, SimpleNamespace(line=line, text_until_cursor=line, symbol="pub")) == [
+        "public/"
+    ]
 
 
 def test_other_lines_are_left_alone(handed: Lab, complete: Complete, shell: InteractiveShell) -> None:
