@@ -28,7 +28,9 @@ def pytest_configure(config: pytest.Config) -> None:
         config.option.output = str(REPOSITORY / "_browser")
         config.option.screenshot = "only-on-failure"
         # A fixture of pytest-base-url, which Playwright's plugin brings along.
-        config.addinivalue_line("filterwarnings", "ignore:Session-scoped fixtures defined as instance methods")
+        config.addinivalue_line(
+            "filterwarnings", "ignore:Session-scoped fixtures defined as instance methods"
+        )
 
 
 @pytest.fixture(scope="session")
@@ -65,6 +67,15 @@ def site(built: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]
 
     with running_site(tmp_path_factory.mktemp("site")) as site:
         yield site
+
+
+@pytest.fixture(scope="session")
+def alone(built: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """Run JupyterLab with nothing configured, as after ``pip install``."""
+    from tests.support.jupyterlab import running_lab
+
+    with running_lab(tmp_path_factory.mktemp("alone")) as lab:
+        yield lab
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,9 +74,7 @@ def _cell(number: int, code: str) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def running_lab(
-    home: Path, *options: str, settings: Mapping[str, Any] | None = None
-) -> Iterator[JupyterLab]:
+def running_lab(home: Path, *options: str, settings: Mapping[str, Any] | None = None) -> Iterator[JupyterLab]:
     """Run JupyterLab below ``/user/x/`` until the block ends.
 
     Parameters
@@ -89,8 +88,7 @@ def running_lab(
     overrides = home / "jupyter" / "labconfig" / "default_setting_overrides.json"
     overrides.parent.mkdir(parents=True)
     overrides.write_text(json.dumps({**_SETTINGS, **(settings or {})}))
-    link = home / "data" / "labextensions" / "@caterva2" / "jupyterlab"
-    link.parent.mkdir(parents=True)
-    link.symlink_to(BUILT)
+    # A copy: whoever builds it again meanwhile would take its pieces away.
+    shutil.copytree(BUILT, home / "data" / "labextensions" / "@caterva2" / "jupyterlab")
     with running_jupyter(home, *options, module="jupyterlab") as server:
         yield JupyterLab(server, home)

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import base64
+import contextlib
+import json
 import re
 from pathlib import Path
 
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Error, Locator, Page, expect
+
+from tests.support.jupyterlab import JupyterLab
+from tests.support.processes import until
 
 SIDEBAR = "#caterva2-sidebar"
 SOON_MS = 15_000
@@ -24,6 +29,23 @@ _DROP = """
 }
 """
 
+# Relative luminance, as WCAG defines it, of the text and of the first ground behind it that is not clear.
+_COLORS = """
+place => {
+    const numbers = color => color.match(/[\\d.]+/g).map(Number);
+    const luminance = ([r, g, b]) => {
+        const part = c => (c /= 255) <= 0.03928 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4;
+        return 0.2126 * part(r) + 0.7152 * part(g) + 0.0722 * part(b);
+    };
+    let behind = place;
+    while (behind && (numbers(getComputedStyle(behind).backgroundColor)[3] ?? 1) < 0.5) {
+        behind = behind.parentElement;
+    }
+    return [place, behind ?? document.body].map((element, n) =>
+        luminance(numbers(getComputedStyle(element)[n ? 'backgroundColor' : 'color'])));
+}
+"""
+
 
 class LabPage:
     """A page with JupyterLab in it.
@@ -31,14 +53,18 @@ class LabPage:
     Attributes
     ----------
     problems
-        Exceptions that nobody caught in it, and errors that it logged of ours.
+        Exceptions of our code that nobody caught.
     """
 
     def __init__(self, page: Page) -> None:
         self.page = page
         self.problems: list[str] = []
         page.set_default_timeout(SOON_MS)
-        page.on("pageerror", lambda error: self.problems.append(str(error)))
+        page.on("pageerror", self._note)
+
+    def _note(self, error: Error) -> None:
+        if "@caterva2" in (error.stack or ""):
+            self.problems.append(str(error))
 
     # JupyterLab
 
@@ -65,14 +91,46 @@ class LabPage:
 
     def run(self, label: str) -> None:
         """Run a command by the palette, with the keyboard."""
-        self.page.keyboard.press("ControlOrMeta+Shift+C")
         box = self.page.locator("#modal-command-palette input")
-        expect(box).to_be_focused()
-        box.fill(label)
-        first = self.page.locator(".lm-CommandPalette-item.lm-mod-active")
+
+        def is_open() -> bool:
+            # What takes the focus while a page is still busy closes the palette.
+            self.page.keyboard.press("ControlOrMeta+Shift+C")
+            with contextlib.suppress(Error):
+                box.fill(label, timeout=2_000)
+                return True
+            return False
+
+        until(is_open, "the palette")
+        first = self.page.locator("#modal-command-palette .lm-CommandPalette-item.lm-mod-active")
         expect(first).to_contain_text(label)
         self.page.keyboard.press("Enter")
         expect(box).to_be_hidden()
+
+    def use_theme(self, name: str) -> None:
+        """Change the theme by the palette, and wait until all of it is there."""
+        self.run(f"Use Theme: {name}")
+        self.page.locator(f'body[data-jp-theme-name="{name}"]').wait_for(state="attached")
+        expect(self.page.locator("#jupyterlab-splash")).to_be_hidden()
+
+    def colors(self, place: Locator) -> tuple[float, float]:
+        """Return the relative luminance of a text, and of what is behind it."""
+        text, ground = place.evaluate(_COLORS)
+        return text, ground
+
+    def wait_saved(self, lab: JupyterLab, workspace: str, **parts: str) -> None:
+        """Wait until the server keeps this of a workspace: of what it keeps by a key, a part of its text."""
+        url = f"{lab.server.url}/lab/api/workspaces/{workspace}"
+
+        def is_saved() -> bool:
+            with lab.server.client() as client:
+                data = client.get(url).json().get("data", {})
+            return all(
+                any(key in known and part in json.dumps(value) for known, value in data.items())
+                for key, part in parts.items()
+            )
+
+        until(is_saved, f"{parts} in the workspace")
 
     def notification(self, text: str) -> Locator:
         return self.page.locator(".Toastify__toast").filter(has_text=text)
@@ -146,11 +204,18 @@ class LabPage:
     def wait_kernel(self) -> None:
         """Wait until the notebook's kernel has nothing to do."""
         self.notebook.locator('.jp-Notebook-ExecutionIndicator[data-status="idle"]').wait_for(timeout=LATE_MS)
+        status = self.page.locator("#jp-main-statusbar")
+        if status.is_visible():
+            expect(status).to_contain_text("| Idle", timeout=LATE_MS)
+
+    def source(self, number: int) -> Locator:
+        """Return where the code of a cell is written."""
+        return self.cell(number).locator(".cm-content")
 
     def run_cell(self, number: int) -> Locator:
         """Run a cell, and wait until it is done; give its output."""
         cell = self.cell(number)
-        cell.locator(".cm-content").click()
+        self.source(number).click()
         self.page.keyboard.press("Shift+Enter")
         expect(cell.locator(".jp-InputPrompt")).to_have_text(re.compile(r"\[\d+\]:"), timeout=LATE_MS)
         return cell.locator(".jp-OutputArea")
@@ -171,4 +236,3 @@ def drag(page: Page, source: Locator, target: Locator) -> None:
     page.mouse.move(begin["x"] + 60, begin["y"] + begin["height"] / 2 + 4, steps=4)
     page.mouse.move(end["x"] + end["width"] / 2, end["y"] + end["height"] / 2, steps=10)
     page.mouse.up()
-
