@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 import httpx
 
+from caterva2.client.asking import HEADER, VALUE, Asking
 from caterva2.client.calls import Call, Reply
 from caterva2.client.datachannel import (
     CONNECT_TIMEOUT_S,
@@ -140,12 +141,16 @@ class AsyncConnection:
     ) -> None:
         self.urlbase = urlbase if isinstance(urlbase, Urlbase) else Urlbase.parse(urlbase)
         self._retries = retries
-        options = _options(self.urlbase, headers, timeout_s, max_connections)
-        socket = self.urlbase.unix_path
+        self._client_options = _options(self.urlbase, headers, timeout_s, max_connections)
+        self._client = self._make_client()
+
+    def _make_client(self) -> httpx.AsyncClient:
+        options, socket = self._client_options, self.urlbase.unix_path
         # A transport of one's own has its own pool.
         transport = httpx.AsyncHTTPTransport(uds=socket, limits=options["limits"]) if socket else None
-        self._client = httpx.AsyncClient(**options, transport=transport)
-        _keep_no_cookies(self._client)
+        client = httpx.AsyncClient(**options, transport=transport)
+        _keep_no_cookies(client)
+        return client
 
     async def send(self, call: Call[T]) -> T:
         """Send a call and return its result; see `Connection.send`."""
@@ -168,7 +173,12 @@ class AsyncConnection:
 
     @contextlib.asynccontextmanager
     async def stream(
-        self, call: Call[Any], *, body: AsyncIterable[bytes] | None = None, timeout_s: float | None = None
+        self,
+        call: Call[Any],
+        *,
+        body: AsyncIterable[bytes] | None = None,
+        timeout_s: float | None = None,
+        ask: bool = False,
     ) -> AsyncGenerator[AsyncAnswer, None]:
         """Send a call and give its answer, the body unread and an error not raised.
 
@@ -178,25 +188,38 @@ class AsyncConnection:
             Sent piece by piece instead of the call's own.
         timeout_s
             Longest silence of the server for this call, in seconds; None for that of the connection.
+        ask
+            The body may be large: ask whether it is wanted, and stop when the server answers before its
+            end. On a connection of its own.
         """
         sent = {"Accept-Encoding": "identity", **call.headers}
-        request = self._client.build_request(
+        asking = contextlib.AsyncExitStack()
+        client, extensions = self._client, {}
+        if ask and body is not None and self.urlbase.scheme == "http" and not self.urlbase.uses_proxy:
+            client = await asking.enter_async_context(self._make_client())
+            questions = Asking()
+            asking.callback(questions.close)
+            body, extensions = questions.pieces(body), {"trace": questions.trace}
+            sent[HEADER] = VALUE
+        request = client.build_request(
             call.method,
             self.urlbase.url + call.target,
             headers=sent,
             content=call.body if body is None else body,
             timeout=httpx.USE_CLIENT_DEFAULT if timeout_s is None else _timeout(timeout_s),
+            extensions=extensions,
         )
-        try:
-            answer = await self._client.send(request, stream=True)
-        except (httpx.HTTPError, httpx.InvalidURL) as exc:
-            raise _translate(exc, self.urlbase) from exc
-        try:
-            yield AsyncAnswer(answer, self.urlbase)
-        except (httpx.HTTPError, httpx.InvalidURL) as exc:
-            raise _translate(exc, self.urlbase) from exc
-        finally:
-            await answer.aclose()
+        async with asking:
+            try:
+                answer = await client.send(request, stream=True)
+            except (httpx.HTTPError, httpx.InvalidURL) as exc:
+                raise _translate(exc, self.urlbase) from exc
+            try:
+                yield AsyncAnswer(answer, self.urlbase)
+            except (httpx.HTTPError, httpx.InvalidURL) as exc:
+                raise _translate(exc, self.urlbase) from exc
+            finally:
+                await answer.aclose()
 
     def forget_token(self) -> None:
         """Send the token no longer."""

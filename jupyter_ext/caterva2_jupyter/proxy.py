@@ -83,11 +83,11 @@ NOT_SENT = frozenset({"token", "_xsrf", "no_track_activity"})
 
 QUEUED = 4
 """Pieces of a body that wait to be sent on."""
+LARGE = 1 << 20
+"""A body of more bytes is not sent before the subscriber wants it."""
 MAX_BODY = 1 << 50
 MAX_ANNOUNCEMENT = 1 << 16
 """Bytes of an announcement of an upload that are looked at."""
-DISCARDED = 64 << 20
-"""Rest of a refused body that is read, so that the page sees the answer."""
 STALLED_S = 120.0
 """A body of which nothing arrives for so long is given up."""
 
@@ -159,7 +159,6 @@ class ProxyHandler(ErrorAnswers, APIHandler):
         self._announces = False
         self._gathered = bytearray()
         self._nreceived = 0
-        self._discarded = 0
         self._gone = False
         self._stall: asyncio.TimerHandle | None = None
 
@@ -178,7 +177,7 @@ class ProxyHandler(ErrorAnswers, APIHandler):
         try:
             await self._begin()
         except Caterva2Error as exc:
-            if not self._has_body or self._announced > DISCARDED:
+            if not self._has_body or "Expect" in self.request.headers:
                 raise
             self._refusal = exc
             self._answered.set()
@@ -220,6 +219,11 @@ class ProxyHandler(ErrorAnswers, APIHandler):
         return "Transfer-Encoding" in headers or headers.get("Content-Length", "0") != "0"
 
     @property
+    def _is_large(self) -> bool:
+        """Whether the subscriber is asked before the body is sent; one without a length may be."""
+        return self._announced > LARGE or "Content-Length" not in self.request.headers
+
+    @property
     def _announced(self) -> int:
         text = self.request.headers.get("Content-Length", "0")
         return int(text) if text.isdecimal() and len(text) < 19 else 0
@@ -230,11 +234,9 @@ class ProxyHandler(ErrorAnswers, APIHandler):
         """Take a piece of the body; called by Tornado, which waits for it before it reads on."""
         self._nreceived += len(chunk)
         if self._answered.is_set():
-            # The answer is there before the body: read the rest, for the page reads no answer before.
-            self._discarded += len(chunk)
+            # The answer is there before the body: drop the rest, however much, for a browser that is cut
+            # off while it sends shows no answer.
             self._watch()
-            if self._discarded > DISCARDED:
-                self._abort()
             return None
         try:
             self._check_size(self._nreceived)
@@ -297,7 +299,7 @@ class ProxyHandler(ErrorAnswers, APIHandler):
     async def _forward(self, upstream: Upstream, call: Call[Any], timeout_s: float | None) -> None:
         body = self._pieces() if self._has_body else None
         try:
-            async with upstream.stream(call, body=body, timeout_s=timeout_s) as answer:
+            async with upstream.stream(call, body=body, timeout_s=timeout_s, ask=self._is_large) as answer:
                 self._answered.set()
                 if answer.status == HTTPStatus.UNAUTHORIZED:
                     upstream.doubt()

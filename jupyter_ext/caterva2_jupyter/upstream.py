@@ -142,7 +142,12 @@ class Upstream:
 
     @contextlib.asynccontextmanager
     async def stream(
-        self, call: Call[Any], *, body: AsyncIterable[bytes] | None = None, timeout_s: float | None = None
+        self,
+        call: Call[Any],
+        *,
+        body: AsyncIterable[bytes] | None = None,
+        timeout_s: float | None = None,
+        ask: bool = False,
     ) -> AsyncGenerator[AsyncAnswer, None]:
         """Send a call with our credentials, and give its answer, the body unread and an error not raised.
 
@@ -153,7 +158,9 @@ class Upstream:
         """
         with self._named():
             connection = await self._connected()
-            async with connection.stream(self._signed(call), body=body, timeout_s=timeout_s) as answer:
+            async with connection.stream(
+                self._signed(call), body=body, timeout_s=timeout_s, ask=ask
+            ) as answer:
                 yield answer
 
     async def _connected(self) -> AsyncConnection:

@@ -366,9 +366,12 @@ class TestSubscriber:
 
         assert error(answer) == (401, "not-authenticated")
 
-    async def test_an_early_error_ends_a_large_upload(self, page: Page, lab: str) -> None:
+    @pytest.mark.parametrize("mebibytes", [48, 100])
+    async def test_an_early_error_of_a_large_upload_is_seen(
+        self, page: Page, lab: str, mebibytes: int
+    ) -> None:
         async def produce(write: Any) -> None:
-            for _ in range(48):
+            for _ in range(mebibytes):
                 await write(b"x" * (1 << 20))
 
         answer = await page(f"{lab}/upload/@public/x.bin", "POST", body_producer=produce)
