@@ -178,6 +178,13 @@ class View:
         )
 
     @property
+    def item(self) -> tuple[Item, ...]:
+        """The item under the cursor; of colours all of them."""
+        return tuple(
+            slice(None) if axis == self.channel_axis else at for axis, at in enumerate(self.position)
+        )
+
+    @property
     def points(self) -> int:
         """Most items along each axis of what is read."""
         if self.mode is Mode.TABLE:
@@ -251,6 +258,10 @@ class View:
         stop = min(max(start + 1, int(stop)), n)
         spans = tuple((start, stop) if i == axis else span for i, span in enumerate(self.spans))
         return dataclasses.replace(self, spans=spans)
+
+    def with_limits(self, low: float, high: float) -> Self:
+        """Give the first and the last colour other values."""
+        return dataclasses.replace(self, limits=(float(low), float(high)))
 
     def with_field(self, field: str | None) -> Self:
         """Draw another field; one that can not be drawn is no change."""

@@ -55,7 +55,7 @@ class DatasetSource:
 
     def item(self, view: View) -> Any:  # noqa: ANN401
         """Fetch one item."""
-        data, _ = self.dataset.window(view.position, field=view.read_field)
+        data, _ = self.dataset.window(view.item, field=view.read_field)
         return data[()]
 
 
@@ -87,5 +87,5 @@ class ArraySource:
 
     def item(self, view: View) -> Any:  # noqa: ANN401
         """Take one item."""
-        data = np.asarray(self._array[view.position])
+        data = np.asarray(self._array[view.item])
         return (data if view.read_field is None else data[view.read_field])[()]

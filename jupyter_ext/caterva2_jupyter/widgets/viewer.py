@@ -7,23 +7,21 @@ those are left out that nobody waits for any more.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import functools
 import html
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets as w
-import numpy as np
 import traitlets
 
 from caterva2.errors import Caterva2Error
-from caterva2_jupyter.widgets import render
+from caterva2_jupyter.widgets import drawing, render
+from caterva2_jupyter.widgets.controls import Change, Controls, shown
 from caterva2_jupyter.widgets.latest import Latest
-from caterva2_jupyter.widgets.model import Mode, Plane, Range, Subject, View
+from caterva2_jupyter.widgets.model import Plane, Range, Subject, View
 
 if TYPE_CHECKING:
     from caterva2_jupyter.widgets.sources import Source
@@ -36,8 +34,6 @@ CACHE_BYTES = 16 << 20
 """Planes that were read are kept up to so many bytes."""
 LINKED = ("position", "axes", "spans", "colours")
 """What two viewers have in common when they are linked."""
-
-_SHOWN, _HIDDEN = None, "none"
 
 
 class Viewer(w.VBox):  # type: ignore[misc]  # ipywidgets has no types
@@ -62,9 +58,7 @@ class Viewer(w.VBox):  # type: ignore[misc]  # ipywidgets has no types
     def __init__(self, source: Source) -> None:
         self._source = source
         self._planes: OrderedDict[tuple[object, ...], Plane] = OrderedDict()
-        self._setting = False
         self._is_outdated = False
-        self._picture: bytes | None = None
         self._thumbnail: bytes | None = None
         self.error: str | None = None
         """Why nothing is shown; None if something is."""
@@ -135,8 +129,8 @@ class Viewer(w.VBox):  # type: ignore[misc]  # ipywidgets has no types
         if limits is None:
             self.view = dataclasses.replace(self.view, range=Range.FULL)
         else:
-            low, high = (float(value) for value in limits)
-            self.view = dataclasses.replace(self.view, range=Range.FIXED, limits=(low, high))
+            fixed = dataclasses.replace(self.view, range=Range.FIXED)
+            self.view = fixed.with_limits(*limits)
 
     def zoom(self, axis: int, start: int, stop: int) -> None:
         """See only a part of an axis."""
@@ -175,150 +169,41 @@ class Viewer(w.VBox):  # type: ignore[misc]  # ipywidgets has no types
         )
         picture = ""
         if self._thumbnail is not None:
-            picture = f'<img alt="{html.escape(self._where())}" src="{render.data_url(self._thumbnail)}">'
+            alt = html.escape(drawing.where(self.view))
+            picture = f'<img alt="{alt}" src="{render.data_url(self._thumbnail)}">'
         return f"<table><tbody>{rows}</tbody></table>{picture}"
 
-    # controls
-
     def _build(self, subject: Subject) -> None:
-        names = [str(mode) for mode in subject.modes]
-        self._modes = w.ToggleButtons(
-            options=names, style={"button_width": "auto"}, layout=_layout(display=_if(len(names) > 1))
-        )
-        self._fields = w.Dropdown(options=subject.number_fields, description="field", layout=_layout("180px"))
-        axes = [(f"axis {i} ({n})", i) for i, n in enumerate(subject.shape)]
-        self._rows = w.Dropdown(options=axes, description="↓", layout=_layout("180px"), style=_narrow())
-        self._columns = w.Dropdown(options=axes, description="→", layout=_layout("180px"), style=_narrow())
-        self._refresh = w.Button(icon="refresh", tooltip="read it again", layout=_layout("40px"))
-        self._sliders = [
-            w.IntSlider(
-                min=0, max=max(0, n - 1), description=f"axis {i}", continuous_update=True,
-                layout=_layout("480px"),
-            )
-            for i, n in enumerate(subject.shape)
-        ]  # fmt: skip
-        self._spans = [
-            w.IntRangeSlider(
-                min=0, max=max(1, n), value=(0, max(1, n)), description=f"axis {i}", continuous_update=False,
-                layout=_layout("480px"),
-            )
-            for i, n in enumerate(subject.shape)
-        ]  # fmt: skip
-        self._colormaps = w.Dropdown(options=list(render.COLORMAPS), description="colours")
-        self._ranges = w.Dropdown(options=[str(how) for how in Range], description="range")
-        self._low = w.FloatText(description="low", layout=_layout("180px"))
-        self._high = w.FloatText(description="high", layout=_layout("180px"))
-        self._cursor = w.Checkbox(description="cursor", indent=False)
+        self._controls = Controls(subject, self._turn, self.refresh)
         self._image = w.Image(
-            format="png", layout=_layout(object_fit="contain", align_self="flex-start", max_width="100%")
+            format="png",
+            layout=w.Layout(object_fit="contain", align_self="flex-start", max_width="100%"),
         )
-        self._page = w.HTML()
-        self._bar = w.HTML()
-        self._readout = w.HTML()
-        self._status = w.HTML()
-        colours = w.VBox(
-            [
-                *self._spans,
-                w.HBox([self._colormaps, self._cursor]),
-                w.HBox([self._ranges, self._low, self._high]),
-            ]
-        )
-        more = w.Accordion([colours], selected_index=None, layout=_layout("500px"))
-        more.set_title(0, "Window and colours")
-        self._more = more
-        self._connect()
+        self._page, self._bar, self._readout, self._status = w.HTML(), w.HTML(), w.HTML(), w.HTML()
         self.children = [
-            w.HBox([self._modes, self._fields, self._rows, self._columns, self._refresh]),
-            w.VBox(self._sliders),
+            self._controls.head,
             self._image,
             self._page,
             self._bar,
             self._readout,
             self._status,
-            more,
+            self._controls.more,
         ]
 
-    def _connect(self) -> None:
-        def follow(control: Any, change: Callable[[Any], View]) -> None:  # noqa: ANN401
-            control.observe(lambda event: self._changed_by_hand(lambda: change(event["new"])), "value")
-
-        follow(self._modes, lambda mode: self.view.with_mode(mode))
-        follow(self._fields, lambda field: self.view.with_field(field))
-        follow(self._rows, lambda axis: self.view.with_axes(axis, self.view.columns))
-        follow(self._columns, lambda axis: self.view.with_axes(self.view.rows, axis))
-        for i, (slider, span) in enumerate(zip(self._sliders, self._spans, strict=True)):
-            follow(slider, functools.partial(self._slid, i))
-            follow(span, functools.partial(self._cropped, i))
-        follow(self._colormaps, lambda name: dataclasses.replace(self.view, colormap=name))
-        follow(self._ranges, self._range_by_hand)
-        follow(self._low, lambda low: dataclasses.replace(self.view, limits=(low, self.view.limits[1])))
-        follow(self._high, lambda high: dataclasses.replace(self.view, limits=(self.view.limits[0], high)))
-        follow(self._cursor, lambda is_on: dataclasses.replace(self.view, cursor=is_on))
-        self._refresh.on_click(lambda _: self.refresh())
-
-    def _slid(self, axis: int, at: int) -> View:
-        return self.view.at(axis, at)
-
-    def _cropped(self, axis: int, ends: tuple[int, int]) -> View:
-        return self.view.with_span(axis, *ends)
-
-    def _range_by_hand(self, text: str) -> View:
-        how = Range(text)
-        limits = self.view.limits
-        if how is Range.FIXED and self.view.range is not Range.FIXED:
+    def _turn(self, change: Change) -> None:
+        before, after = self.view, change(self.view)
+        if after.range is Range.FIXED and before.range is not Range.FIXED:
             # Begin with what is seen now.
-            plane = self._planes.get(self.view.asked)
+            plane = self._planes.get(before.asked)
             values = None if plane is None else render.numbers(plane.data)
             if values is not None:
-                low, high = self._limits(self.view, values)
-                limits = (low, high)
-        return dataclasses.replace(self.view, range=how, limits=limits)
-
-    def _changed_by_hand(self, change: Callable[[], View]) -> None:
-        if not self._setting:
-            self.view = change()
+                after = after.with_limits(*drawing.limits_of(before, values))
+        self.view = after
 
     def _show_view(self, change: dict[str, Any]) -> None:
         view: View = change["new"]
-        with self._quiet():
-            self._show_controls(view)
+        self._controls.show(view)
         self._latest.ask(view)
-
-    @contextlib.contextmanager
-    def _quiet(self) -> Iterator[None]:
-        """Set controls from the view, not the view from them."""
-        before, self._setting = self._setting, True
-        try:
-            yield
-        finally:
-            self._setting = before
-
-    def _show_controls(self, view: View) -> None:
-        subject = view.subject
-        draws = view.mode is not Mode.TABLE
-        self._modes.value = str(view.mode)
-        if view.field is not None:
-            self._fields.value = view.field
-        self._fields.layout.display = _if(draws and len(subject.number_fields) > 1)
-        many = subject.ndim > 1
-        for control, axis in ((self._rows, view.rows), (self._columns, view.columns)):
-            if axis is not None:
-                control.value = axis
-            control.layout.display = _if(many and axis is not None and axis in view.seen)
-        for axis, (slider, span) in enumerate(zip(self._sliders, self._spans, strict=True)):
-            slider.value = view.position[axis]
-            is_seen = axis in view.seen
-            slider.description = f"axis {axis}" if not is_seen else f"{_arrow(view, axis)} axis {axis}"
-            slider.layout.display = _if(axis != view.channel_axis and subject.shape[axis] > 1)
-            if subject.shape[axis]:
-                span.value = view.spans[axis]
-            span.layout.display = _if(is_seen and axis != view.channel_axis and subject.shape[axis] > 1)
-        self._colormaps.value = view.colormap
-        self._ranges.value = str(view.range)
-        self._low.value, self._high.value = view.limits
-        fixed = view.range is Range.FIXED
-        self._low.layout.display = self._high.layout.display = _if(fixed)
-        self._cursor.value = view.cursor
 
     # reading and drawing, in the thread
 
@@ -372,84 +257,32 @@ class Viewer(w.VBox):  # type: ignore[misc]  # ipywidgets has no types
             self._planes.popitem(last=False)
 
     def _draw(self, view: View, plane: Plane) -> None:
-        shown: str | None = None
-        picture: bytes | None = None
-        limits: render.Limits | None = None
-        if view.mode is Mode.TABLE:
-            shown = _table(view, plane)
-        elif view.mode is Mode.LINE:
-            values = _drawable(plane.data)
-            (axis,) = view.seen
-            shown = render.curve(
-                values,
-                start=view.shown_span(axis)[0],
-                step=plane.steps[0],
-                cursor=plane.index_of(view, axis) if view.cursor else None,
-                limits=None if view.range is Range.FULL else self._limits(view, values),
-            )
-        else:
-            values, cursor = _oriented(view, plane)
-            cursor = cursor if view.cursor else None
-            if view.mode is Mode.COLOURS:
-                picture = render.colour_picture(values, cursor=cursor)
-            else:
-                values = _drawable(values)
-                limits = self._limits(view, values)
-                picture = render.picture(values, view.colormap, limits, cursor=cursor)
-            if self._thumbnail is None:
-                self._thumbnail = render.thumbnail(values, view.colormap)
-        self._picture = picture
-        if picture is not None:
-            self._image.value = picture
-        if shown is not None:
-            self._page.value = shown
-        self._bar.value = "" if limits is None else render.colour_bar(view.colormap, limits)
-        self._image.layout.display = _if(picture is not None)
-        self._page.layout.display = _if(shown is not None)
+        drawn = drawing.draw(view, plane)
+        if self._thumbnail is None:
+            self._thumbnail = drawing.thumbnail(view, plane)
+        if drawn.picture is not None:
+            self._image.value = drawn.picture
+        if drawn.page is not None:
+            self._page.value = drawn.page
+        self._bar.value = "" if drawn.limits is None else render.colour_bar(view.colormap, drawn.limits)
+        self._image.layout.display = shown(drawn.picture is not None)
+        self._page.layout.display = shown(drawn.page is not None)
         self.error = None
 
     def _value(self, view: View, plane: Plane) -> Any:  # noqa: ANN401
-        at = [plane.index_of(view, axis) for axis in view.seen]
-        if view.mode is Mode.COLOURS:
-            at[-1] = None
-        if view.mode is Mode.TABLE and view.subject.fields and not view.seen:
-            return plane.data[()]
-        exact = all(
-            step == 1 or (view.position[axis] - view.shown_span(axis)[0]) % step == 0
-            for axis, step in zip(view.seen, plane.steps, strict=True)
-        )
-        if view.mode is Mode.COLOURS and exact:
-            return None if None in at[:-1] else plane.data[tuple(slice(None) if i is None else i for i in at)]
-        if None in at:
+        if not drawing.holds_cursor(view, plane):
             return None
-        return plane.data[tuple(at)] if exact else self._source.item(view)
+        at = drawing.item_in(view, plane)
+        return self._source.item(view) if at is None else plane.data[at]
 
     def _tell(self, view: View, plane: Plane, value: Any) -> None:  # noqa: ANN401
-        text = "" if value is None else f"{self._where()} = {_value_text(value)}"
-        notes = [
-            f"1 of {step} items of axis {axis}"
-            for axis, step in zip(view.seen, plane.steps, strict=True)
-            if step > 1
-        ]
-        if view.mode in {Mode.PICTURE, Mode.LINE}:
-            notes.append(_statistics(plane.data))
+        text = "" if value is None else f"{drawing.where(view)} = {drawing.value_text(value)}"
         self._readout.value = f"<code>{html.escape(text)}</code>"
-        self._status.value = f"<small>{html.escape(' · '.join(notes))}</small>"
+        self._status.value = f"<small>{html.escape(' · '.join(drawing.remarks(view, plane)))}</small>"
 
     def _fail(self, text: str) -> None:
         self.error = text
         self._status.value = f'<span role="alert">⚠ {html.escape(text)}</span>'
-
-    def _limits(self, view: View, values: render.Array) -> render.Limits:
-        if view.range is Range.FIXED:
-            return render.Limits(*view.limits)
-        return render.central_limits(values) if view.range is Range.CENTRAL else render.full_limits(values)
-
-    def _where(self) -> str:
-        view = self.view
-        parts = [":" if axis == view.channel_axis else str(at) for axis, at in enumerate(view.position)]
-        field = f'["{view.field}"]' if view.read_field else ""
-        return f"[{', '.join(parts)}]{field}"
 
 
 class Link:
@@ -494,88 +327,3 @@ def widget_bundle(widget: Any, static: str) -> dict[str, Any]:  # noqa: ANN401
         "text/html": static,
         "application/vnd.jupyter.widget-view+json": view,
     }
-
-
-def _oriented(view: View, plane: Plane) -> tuple[render.Array, tuple[int, int] | None]:
-    """Return data with the rows first, and row and column of the cursor in it."""
-    assert view.rows is not None
-    assert view.columns is not None
-    data = plane.data if view.rows < view.columns else np.swapaxes(plane.data, 0, 1)
-    row, column = plane.index_of(view, view.rows), plane.index_of(view, view.columns)
-    return data, None if row is None or column is None else (row, column)
-
-
-def _drawable(values: render.Array) -> render.Array:
-    found = render.numbers(values)
-    if found is None:
-        raise TypeError(f"{values.dtype} can not be drawn")
-    return found
-
-
-def _table(view: View, plane: Plane) -> str:
-    data, subject = plane.data, view.subject
-    if subject.fields:
-        rows = [data] if data.ndim == 0 else list(data.reshape(-1))
-        names: Sequence[object] = subject.fields
-        cells = [[row[name] for name in subject.fields] for row in rows]
-        marked_row = plane.index_of(view, view.seen[0]) if view.seen else 0
-        return render.table(cells, _names(view, 0), names, marked=_pair(marked_row, None))
-    if data.ndim == 0:
-        return render.table([[data[()]]], [""], [""])
-    if data.ndim == 1:
-        cells = [[value] for value in data]
-        return render.table(
-            cells, _names(view, 0), ["value"], marked=_pair(plane.index_of(view, view.seen[0]), 0)
-        )
-    oriented, cursor = _oriented(view, plane)
-    down = 0 if view.rows == view.seen[0] else 1
-    return render.table(list(oriented), _names(view, down), _names(view, 1 - down), marked=cursor)
-
-
-def _names(view: View, at: int) -> list[int] | list[str]:
-    if not view.seen:
-        return [""]
-    start, stop = view.shown_span(view.seen[at])
-    return list(range(start, stop))
-
-
-def _pair(row: int | None, column: int | None) -> tuple[int, int] | None:
-    return None if row is None or column is None else (row, column)
-
-
-def _statistics(data: render.Array) -> str:
-    values = render.numbers(data)
-    if values is None or not values.size or data.dtype.kind in "mM":
-        return ""
-    if values.dtype.kind == "f":
-        good = np.isfinite(values)
-        missing = values.size - int(good.sum())
-        values = values[good]
-        if not values.size:
-            return f"{missing} values, none is finite"
-    else:
-        missing = 0
-    text = f"least {values.min():.6g}, greatest {values.max():.6g}, mean {values.mean(dtype=float):.6g}"
-    return f"{text}, {missing} not finite" if missing else text
-
-
-def _value_text(value: Any) -> str:  # noqa: ANN401
-    if isinstance(value, np.floating | np.complexfloating):
-        return str(value)
-    return str(value.tolist()) if isinstance(value, np.ndarray) else render.cell_text(value)
-
-
-def _arrow(view: View, axis: int) -> str:
-    return "↓" if axis == view.rows and view.mode is not Mode.LINE else "→"
-
-
-def _layout(width: str | None = None, **how: str | None) -> w.Layout:
-    return w.Layout(width=width, **how)
-
-
-def _narrow() -> dict[str, str]:
-    return {"description_width": "20px"}
-
-
-def _if(is_shown: bool) -> str | None:
-    return _SHOWN if is_shown else _HIDDEN

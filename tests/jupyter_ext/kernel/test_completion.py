@@ -57,9 +57,9 @@ def test_completions(handed: Lab, complete: Complete, text: str, expected: list[
 def test_old_ipython_is_given_what_follows_its_delimiters(handed: Lab, shell: InteractiveShell) -> None:
     completer = _LateCompleter(shell.magics_manager.registry["Caterva2Magics"])
     line = "%caterva2 ls @pub"
-    assert completer.hook(shell, SimpleNamespace(line=line, text_until_cursor=line, symbol="pub")) == [
-        "public/"
-    ]
+    event = SimpleNamespace(line=line, text_until_cursor=line, symbol="pub")
+
+    assert completer.hook(shell, event) == ["public/"]
 
 
 def test_other_lines_are_left_alone(handed: Lab, complete: Complete, shell: InteractiveShell) -> None:

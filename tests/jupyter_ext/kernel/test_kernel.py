@@ -72,7 +72,7 @@ def test_slider_of_the_front_end_brings_another_picture(
     execute: Execute, kernel: BlockingKernelClient
 ) -> None:
     execute("import caterva2_jupyter\nv = caterva2_jupyter.show('@public/dir1/cube.b2nd')\nv.wait()")
-    ids = execute("print(v._sliders[0].comm.comm_id, v._image.comm.comm_id)")
+    ids = execute("print(v._controls.sliders[0].comm.comm_id, v._image.comm.comm_id)")
     slider, image = contents(ids, "stream")[0]["text"].split()
 
     content = {"comm_id": slider, "data": {"method": "update", "state": {"value": 5}, "buffer_paths": []}}

@@ -97,7 +97,7 @@ def test_slider_moves_to_another_plane(dataset: Any, view: Make) -> None:
     viewer = view(dataset("dir1/cube.b2nd"))
     before = viewer._image.value
 
-    turn(viewer, viewer._sliders[0], 5)
+    turn(viewer, viewer._controls.sliders[0], 5)
 
     assert viewer.position == (5, 20, 25)
     assert viewer.value == CUBE[5, 20, 25]
@@ -133,10 +133,10 @@ def test_cursor_and_colours_read_nothing_again(view: Make) -> None:
     source = Recording(CUBE)
     viewer = view(source)
 
-    turn(viewer, viewer._sliders[1], 3)
-    turn(viewer, viewer._colormaps, "magma")
-    turn(viewer, viewer._ranges, "2 % to 98 %")
-    turn(viewer, viewer._cursor, False)
+    turn(viewer, viewer._controls.sliders[1], 3)
+    turn(viewer, viewer._controls.colormaps, "magma")
+    turn(viewer, viewer._controls.ranges, "2 % to 98 %")
+    turn(viewer, viewer._controls.cursor, False)
 
     assert viewer.value == CUBE[3, 3, 25]
     assert len(source.read_items) == 1
@@ -148,10 +148,10 @@ def test_positions_that_nobody_waits_for_are_left_out(view: Make) -> None:
     source.go.clear()
     source.entered.clear()
 
-    viewer._sliders[0].set_state({"value": 0})
+    viewer._controls.sliders[0].set_state({"value": 0})
     assert source.entered.wait(20)
     for at in (1, 2, 4, 5):
-        viewer._sliders[0].set_state({"value": at})
+        viewer._controls.sliders[0].set_state({"value": at})
     source.go.set()
     assert viewer.wait()
 
@@ -192,11 +192,11 @@ def test_kernel_is_free_while_a_server_is_slow(view: Make) -> None:
 def test_axes_can_be_chosen(dataset: Any, view: Make) -> None:
     viewer = view(dataset("dir1/cube.b2nd"))
 
-    turn(viewer, viewer._rows, 0)
+    turn(viewer, viewer._controls.rows, 0)
 
     assert viewer.axes == (0, 2)
     assert viewer.value == CUBE[3, 20, 25]
-    turn(viewer, viewer._columns, 0)
+    turn(viewer, viewer._controls.columns, 0)
     assert viewer.axes == (2, 0)
     assert picture(viewer).shape[0] > picture(viewer).shape[1]
 
@@ -204,7 +204,7 @@ def test_axes_can_be_chosen(dataset: Any, view: Make) -> None:
 def test_transposed_picture_shows_the_same_items(view: Make) -> None:
     data = np.arange(64.0 * 32).reshape(64, 32)
     viewer = view(data)
-    turn(viewer, viewer._cursor, False)
+    turn(viewer, viewer._controls.cursor, False)
     upright = picture(viewer)
 
     viewer.axes = (1, 0)
@@ -217,7 +217,7 @@ def test_part_of_an_axis_can_be_seen(view: Make) -> None:
     source = Recording(CUBE)
     viewer = view(source)
 
-    turn(viewer, viewer._spans[2], (10, 20))
+    turn(viewer, viewer._controls.spans[2], (10, 20))
 
     assert source.read_items[-1] == (3, slice(0, 40), slice(10, 20))
     assert viewer.value is None  # the cursor is elsewhere
@@ -226,10 +226,10 @@ def test_part_of_an_axis_can_be_seen(view: Make) -> None:
 def test_fixed_range_begins_with_what_is_seen(view: Make) -> None:
     viewer = view(CUBE)
 
-    turn(viewer, viewer._ranges, "fixed")
+    turn(viewer, viewer._controls.ranges, "fixed")
 
     assert viewer.limits == (pytest.approx(CUBE[3].min()), pytest.approx(CUBE[3].max()))
-    turn(viewer, viewer._low, 0.0)
+    turn(viewer, viewer._controls.low, 0.0)
     assert viewer.view.limits[0] == 0
 
 
@@ -256,6 +256,17 @@ def test_colours_show_the_item_under_the_cursor(view: Make) -> None:
     viewer = view(data)
 
     np.testing.assert_array_equal(viewer.value, data[15, 20])
+
+
+def test_thinned_colours_show_it_too(view: Make) -> None:
+    data = np.random.default_rng(0).integers(0, 256, (1200, 40, 3), np.uint8)
+    viewer = view(data)
+
+    viewer.position = (601, 20, 0)
+    assert viewer.wait()
+
+    np.testing.assert_array_equal(viewer.value, data[601, 20])
+    assert "[601, 20, :]" in viewer._readout.value
 
 
 @pytest.mark.parametrize(
@@ -285,7 +296,7 @@ def test_failure_is_shown_and_can_be_tried_again(view: Make) -> None:
     assert "cannot reach &lt;it&gt;" in viewer._status.value
 
     source.failure = None
-    viewer._refresh.click()
+    viewer._controls.refresh.click()
     assert viewer.wait()
 
     assert viewer.error is None
@@ -309,7 +320,7 @@ def test_linked_viewers_go_together(view: Make) -> None:
     one, other = view(CUBE), view(CUBE * 2)
     link = Link(one, other)
 
-    turn(other, other._sliders[0], 1)
+    turn(other, other._controls.sliders[0], 1)
     one.colormap = "gray"
     one.axes = (0, 1)
 
