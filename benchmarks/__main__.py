@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks import (
+    bench_browser,
     bench_bulk,
     bench_busy,
     bench_cold,
@@ -47,6 +48,7 @@ BENCHES: dict[str, Callable[[Settings], None]] = {
     "login": bench_login.run,
     "foundation": bench_foundation.run,
     "jupyter": bench_jupyter.run,
+    "browser": bench_browser.run,
 }
 
 
