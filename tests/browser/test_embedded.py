@@ -1,4 +1,4 @@
-"""JupyterLab right after its installation: a subscriber of its own over the notebooks, and its user may write."""
+"""JupyterLab right after its installation: a subscriber of its own, over the directory of the notebooks."""
 
 from __future__ import annotations
 

@@ -20,7 +20,9 @@ def test_browse_open_move_slider_insert_code_run_widget(lab: LabPage, site: Site
     lab.wait_kernel()
     lab.show_sidebar()
     lab.expand("foo")
-    expect(lab.row("foo/stack.b2nd")).to_contain_text("64×128×192")
+    expect(lab.row("foo/stack.b2nd")).to_contain_text(
+        "64\N{MULTIPLICATION SIGN}128\N{MULTIPLICATION SIGN}192"
+    )
 
     viewer = lab.open_dataset("foo/stack.b2nd")
     viewer.get_by_role("slider", name="Axis 0").fill("41")

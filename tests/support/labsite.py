@@ -24,7 +24,7 @@ class Site(NamedTuple):
 
 @contextlib.contextmanager
 def running_site(home: Path) -> Iterator[Site]:
-    """Run a broker, publishers of ``foo`` and ``many``, a subscriber, and JupyterLab that is connected to it."""
+    """Run a broker, publishers of ``foo`` and ``many``, a subscriber, and JupyterLab over it."""
     # All at once, and known from its first look.
     many = home / "many"
     many.mkdir(parents=True)
