@@ -1,4 +1,4 @@
-"""How long a person waits in JupyterLab for a directory, a picture, and the next one; in headless Chromium."""
+"""How long a person waits in JupyterLab for a directory, a picture, the next one; in headless Chromium."""
 
 from __future__ import annotations
 
