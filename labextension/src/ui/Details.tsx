@@ -4,6 +4,7 @@ import type { ReactElement, ReactNode } from 'react';
 import type { ApiError } from '../api/errors';
 import type { CParams, Described, SChunk, TreeEntry } from '../api/types';
 import { fieldNames, formatBytes, formatDtype, formatRatio, formatShape, formatTime } from './format';
+import { kindName } from './kinds';
 import { Notice } from './Notice';
 import type { Texts } from './text';
 
@@ -215,38 +216,4 @@ function formatAge(seconds: number, texts: Texts): string {
   return minutes < 90
     ? texts._n('%1 minute', '%1 minutes', minutes)
     : texts._n('%1 hour', '%1 hours', Math.round(minutes / 60));
-}
-
-/** What a row is, in words. */
-export function kindName(entry: TreeEntry, texts: Texts): string {
-  switch (entry.kind) {
-    case 'root':
-      return texts.__('published root');
-    case 'area':
-      return texts.__('area for files');
-    case 'directory':
-      return texts.__('directory');
-    case 'array':
-      return texts.__('array');
-    case 'table':
-      return texts.__('table');
-    case 'frame':
-      return texts.__('Blosc2 frame');
-    case 'lazy':
-      return texts.__('expression, computed when it is read');
-    case 'broken':
-      return texts.__('unreadable file');
-    case 'image':
-      return texts.__('image');
-    case 'markdown':
-      return texts.__('Markdown text');
-    case 'notebook':
-      return texts.__('notebook');
-    case 'pdf':
-      return texts.__('PDF');
-    case 'text':
-      return texts.__('text');
-    case 'file':
-      return texts.__('file');
-  }
 }

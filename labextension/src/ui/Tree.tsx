@@ -17,6 +17,7 @@ import type { Row } from '../model/catalog';
 import { parentOf } from '../model/paths';
 import { compactShape, countFields, formatBytes, formatDtype, formatShape, formatTime } from './format';
 import { iconOf } from './icons';
+import { kindName } from './kinds';
 import type { Texts } from './text';
 
 /** Height of a line, in pixels; the style sheet has the same number. */
@@ -554,6 +555,9 @@ function factsOf(entry: TreeEntry, texts: Texts): string {
 
 function tooltip(entry: TreeEntry, texts: Texts): string {
   const lines = [entry.path];
+  if (entry.kind === 'area' || entry.kind === 'root') {
+    lines.push(kindName(entry, texts));
+  }
   if (entry.shape && entry.dtype) {
     lines.push(texts.__('Shape: %1', formatShape(entry.shape, texts.__('scalar'))));
     lines.push(texts.__('Type: %1', entry.dtype.length > 200 ? `${entry.dtype.slice(0, 200)}…` : entry.dtype));
