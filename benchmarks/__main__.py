@@ -28,6 +28,7 @@ from benchmarks import (
     bench_small,
     bench_start,
     bench_upload,
+    bench_widgets,
 )
 from benchmarks.network import REPOSITORY
 from benchmarks.report import Report
@@ -48,6 +49,7 @@ BENCHES: dict[str, Callable[[Settings], None]] = {
     "login": bench_login.run,
     "foundation": bench_foundation.run,
     "jupyter": bench_jupyter.run,
+    "widgets": bench_widgets.run,
     "browser": bench_browser.run,
 }
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from caterva2.errors import Caterva2Error
 from caterva2_jupyter.commands import COMMANDS, Command, find_command
-from caterva2_jupyter.context import Context
+from caterva2_jupyter.context import Context, Parser
 
 if TYPE_CHECKING:
     from IPython.core.completer import CompletionContext
@@ -82,6 +82,8 @@ class Completer:
         return self._argument(command, words[1:], fragment)
 
     def _argument(self, command: Command, words: Sequence[str], fragment: str) -> tuple[str, list[str]]:
+        if fragment.startswith("-"):
+            return fragment, [option for option in _options(command) if option.startswith(fragment)]
         at = sum(not word.startswith("-") for word in words)
         takes = command.takes[at] if at < len(command.takes) else ""
         if takes == "operand":
@@ -152,6 +154,12 @@ class Paths:
             self._kept[key] = (time.monotonic(), found)
             self._asked.pop(key, None)
         done.set()
+
+
+def _options(command: Command) -> list[str]:
+    parser = Parser()
+    command.arguments(parser)
+    return sorted(set(re.findall(r"(?<=[\s\[,])--[a-z][a-z-]*", parser.format_help())))
 
 
 def _servers(fragment: str) -> list[str]:

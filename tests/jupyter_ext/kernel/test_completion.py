@@ -46,6 +46,7 @@ def complete(shell: InteractiveShell) -> Complete:
         ("%caterva2 put --unpack file.zip @publ", [("@publ", "@public/")]),
         ("%caterva2 subscribe @pub", [("@pub", "@public")]),
         ("%caterva2 connect l", [("l", "lab")]),
+        ("%caterva2 events --t", [("--t", "--timeout")]),
         ('%caterva2 expr n "a+1" a=@public/pl', [("@public/pl", "@public/plane.b2nd")]),
         ('%%caterva2 total\n2 * "@public/plane.b2nd" + "@public/wi', [("@public/wi", "@public/wide.b2nd")]),
     ],
