@@ -15,16 +15,20 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks import (
+    bench_browser,
     bench_bulk,
     bench_busy,
     bench_cold,
     bench_expressions,
     bench_foundation,
+    bench_jupyter,
     bench_login,
+    bench_look,
     bench_many,
     bench_small,
     bench_start,
     bench_upload,
+    bench_widgets,
     bench_zarr,
 )
 from benchmarks.network import REPOSITORY
@@ -41,10 +45,14 @@ BENCHES: dict[str, Callable[[Settings], None]] = {
     "cold": bench_cold.run,
     "many": bench_many.run,
     "expressions": bench_expressions.run,
+    "look": bench_look.run,
     "upload": bench_upload.run,
     "login": bench_login.run,
     "foundation": bench_foundation.run,
     "zarr": bench_zarr.run,
+    "jupyter": bench_jupyter.run,
+    "widgets": bench_widgets.run,
+    "browser": bench_browser.run,
 }
 
 

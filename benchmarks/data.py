@@ -12,6 +12,14 @@ import numpy as np
 SHAPE, CHUNKS, BLOCKS = (256, 1024, 1024), (16, 256, 256), (4, 64, 64)
 CUBE = "cube.b2nd"
 HEADER_NBYTES = 32
+SMALL, GB, TB = "small.b2nd", "gb.b2nd", "tb.b2nd"
+SPARSE = {
+    SMALL: ((64, 1024, 1024), (4, 256, 256)),
+    GB: ((16, 4096, 4096), (4, 512, 512)),
+    TB: ((16384, 4096, 4096), (4, 512, 512)),
+}
+"""Shape and chunks of arrays that are mostly zero."""
+PLANE = {SMALL: 33, GB: 9, TB: 8193}
 
 
 def cube(work: Path) -> Path:
@@ -51,6 +59,36 @@ def small_files(work: Path, n: int) -> Path:
                 (directory / f"array-{number:06}.b2nd").write_bytes(arrays[number // 2 % len(arrays)])
             else:
                 (directory / f"notes-{number:06}.txt").write_bytes(b"line %d\n" % number * 20)
+        part.rename(root)
+    return root
+
+
+def flat_files(work: Path, n: int) -> Path:
+    """Return a root of `n` files in one directory: every other a tiny array, the rest text."""
+    root = work / f"flat-{n}"
+    if not root.exists():
+        part = _part(root)
+        frame = blosc2.asarray(np.arange(8, dtype="i4")).to_cframe()
+        for number in range(n):
+            name, content = (f"run-{number}.b2nd", frame) if number % 2 else (f"run-{number}.txt", b"x\n")
+            (part / name).write_bytes(content)
+        part.rename(root)
+    return root
+
+
+def sparse_cubes(work: Path) -> Path:
+    """Return a root of three arrays of which only the planes around `PLANE` are not zero."""
+    root = work / "sparse"
+    if not root.exists():
+        part = _part(root)
+        for name, (shape, chunks) in SPARSE.items():
+            cparams = {"codec": blosc2.Codec.ZSTD, "clevel": 1}
+            array = blosc2.zeros(shape, dtype="f4", chunks=chunks, cparams=cparams, urlpath=str(part / name))
+            low = PLANE[name] // chunks[0] * chunks[0]
+            y, x = np.mgrid[0 : shape[1], 0 : shape[2]].astype("f4") / shape[1]
+            noise = np.random.default_rng(0).standard_normal(shape[1:], dtype="f4")
+            plane = np.sin(6 * x) * np.cos(5 * y) + 0.001 * noise
+            array[low : low + chunks[0]] = np.stack([plane * (1 + i) for i in range(chunks[0])])
         part.rename(root)
     return root
 

@@ -132,6 +132,14 @@ class Network:
             yield proxy
 
     @contextlib.contextmanager
+    def subscriber_of(self, name: str, root: Path) -> Iterator[Process]:
+        """Publish a root, and start a subscriber that is subscribed to it."""
+        self.publish(name, root)
+        with self.subscriber(name) as subscriber:
+            request("POST", f"{subscriber.url}/api/subscribe/{name}")
+            yield subscriber
+
+    @contextlib.contextmanager
     def subscriber(self, root: str) -> Iterator[Process]:
         """Start a subscriber with an empty cache, and wait until it knows of a root."""
         service = self.service("subscriber")

@@ -43,6 +43,7 @@
     │   ├── TimedOut                     (TimeoutError)
     │   └── ProtocolMismatch
     └── ConfigError                      wrong configuration, found at start
+        └── MissingPackage               (ImportError)
 
 `code` is part of the API: it never changes its meaning. A server answers an
 error with its `status` and a `caterva2.model.problems.ErrorBody`; a client
@@ -377,6 +378,12 @@ class ConfigError(Caterva2Error):
     """A wrong configuration: file, environment or command line."""
 
     code = "config-error"
+
+
+class MissingPackage(ConfigError, ImportError):
+    """A package of an extra that is not installed."""
+
+    code = "missing-package"
 
 
 def _walk(cls: type[Caterva2Error]) -> Iterator[type[Caterva2Error]]:

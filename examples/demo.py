@@ -1,9 +1,9 @@
 """Run the whole network on this machine, until Ctrl+C: what ``make demo`` starts.
 
 A broker, two publishers and a subscriber as separate processes on loopback,
-over two example roots in ``_demo/``. Their state and logs stay there, so the
-next run finds what this one left: also the secret that signs sessions, in
-``_demo/.env``, and the account of a person to try with.
+over two example roots in ``_demo/``, and JupyterLab with a tour. Their state and logs stay
+there, so the next run finds what this one left: also the secret that signs sessions, in
+``_demo/.env``, the account of a person to try with, and his copy of the notebooks.
 """
 
 from __future__ import annotations
@@ -21,16 +21,20 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 
+import demolab
 import make_example_root
+from caterva2.errors import Caterva2Error
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
-START_WITHIN_S = 30.0
+ROOTS = ("foo", "bar")
+
+START_WITHIN_S = 60.0
 STOP_WITHIN_S = 10.0
 POLL_EVERY_S = 0.1
 
@@ -57,6 +61,8 @@ class Service:
     command: tuple[str, ...]
     port: int
     what: str
+    health: str = "/healthz"
+    environment: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def address(self) -> str:
@@ -71,6 +77,14 @@ class Account:
     password: str
     kept_in: Path
     user: str = "demo@example.org"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabWish:
+    """Where JupyterLab is to listen, and whether it opens a browser."""
+
+    port: int
+    opens_browser: bool
 
 
 @dataclass(kw_only=True)
@@ -113,7 +127,16 @@ def services(ports: Ports, state: Path) -> list[Service]:
         service(
             "publisher foo", "cat2pub", ports.foo, "small data sets", *broker, *at("pub.foo"), "foo", foo
         ),
-        service("publisher bar", "cat2pub", ports.bar, "measured data", *broker, *at("pub.bar"), "bar", bar),
+        service(
+            "publisher bar",
+            "cat2pub",
+            ports.bar,
+            "measured and simulated data",
+            *broker,
+            *at("pub.bar"),
+            "bar",
+            bar,
+        ),
         service("subscriber", "cat2sub", ports.subscriber, "where you read all of them", *broker, *at("sub")),
     ]
 
@@ -151,16 +174,93 @@ def run(
     *,
     roots: Sequence[str],
     account: Account | None = None,
+    lab: LabWish | None = None,
 ) -> None:
-    """Start the services, wait until they answer, and stay until `stop` is set.
+    """Start the services and JupyterLab, wait until they answer, and stay until `stop` is set.
 
     Blocks. Every process that was started is ended before this returns.
+
+    Parameters
+    ----------
+    lab
+        Start JupyterLab like this, as the user of `account`; None for none.
 
     Raises
     ------
     DemoError
         A port is taken, a service does not come up, or one ends by itself.
     """
+    if lab is not None:
+        _require_free(Service(title="Jupyter server", command=(), port=lab.port, what=""))
+    with _network(started, state, stop, roots) as running:
+        url = None
+        if lab is not None and account is not None and not stop.is_set():
+            url = _start_lab(lab, running, state, account, stop)
+        if not stop.is_set():
+            _announce(started, account)
+            if url is not None:
+                print(f"\nJupyterLab, with a tour to begin with:\n\n  {url}", flush=True)
+        while not stop.wait(0.5):
+            for child in running:
+                child.require_alive()
+
+
+def run_beside(
+    command: Sequence[str],
+    started: Sequence[Service],
+    state: Path,
+    stop: threading.Event,
+    *,
+    roots: Sequence[str],
+    account: Account,
+) -> int:
+    """Start the services, run a command that finds them if it is a Jupyter server, and end with it.
+
+    Blocks. A service that ends by itself is told, and does not end the command: people may be at work.
+
+    Returns
+    -------
+    int
+        Its exit status; 128 and the number of the signal that killed it, as shells say it.
+
+    Raises
+    ------
+    DemoError
+        A port is taken, or a service does not come up.
+    """
+    with _network(started, state, stop, roots) as running:
+        if stop.is_set():
+            return 1
+        subscriber = running[-1].service.address
+        demolab.keep_token(state, subscriber=subscriber, user=account.user, password=account.password)
+        environment = {**os.environ, **demolab.settings_beside(state, subscriber=subscriber)}
+        process = subprocess.Popen(command, env=environment)
+        told: set[str] = set()
+        while (status := process.poll()) is None:
+            if stop.wait(POLL_EVERY_S):
+                status = _ended(process)
+                break
+            _tell_of_ended(running, told)
+        _tell_of_ended(running, told)
+    return status if status >= 0 else 128 - status
+
+
+def _tell_of_ended(running: Sequence[Running], told: set[str]) -> None:
+    """Tell of services that have ended by themselves, once of each."""
+    for child in running:
+        try:
+            child.require_alive()
+        except DemoError as exc:
+            if child.service.title not in told:
+                told.add(child.service.title)
+                print(f"demo: {exc}", file=sys.stderr, flush=True)
+
+
+@contextlib.contextmanager
+def _network(
+    started: Sequence[Service], state: Path, stop: threading.Event, roots: Sequence[str]
+) -> Iterator[list[Running]]:
+    """Run the services until the block ends; give them when they answer. What is added is ended too."""
     for service in started:
         _require_free(service)
     running: list[Running] = []
@@ -169,11 +269,7 @@ def run(
             running.append(_start(service, state / "log"))
             _wait_until_healthy(running, stop)
         _wait_until_roots_are_known(running, roots, stop)
-        if not stop.is_set():
-            _announce(started, account)
-        while not stop.wait(0.5):
-            for child in running:
-                child.require_alive()
+        yield running
     finally:
         _end(running)
 
@@ -182,12 +278,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the demo; give the exit status."""
     defaults = Ports()
     parser = argparse.ArgumentParser(
-        description="Run a broker, two publishers and a subscriber until Ctrl+C."
+        description="Run a broker, two publishers, a subscriber and JupyterLab until Ctrl+C."
     )
     parser.add_argument("--directory", type=Path, default=REPOSITORY / "_demo", help="state, logs and roots")
     for name in ("broker", "foo", "bar", "subscriber"):
         port = getattr(defaults, name)
         parser.add_argument(f"--{name}-port", type=int, default=port, help=f"default {port}", metavar="PORT")
+    parser.add_argument(
+        "--lab-port",
+        type=int,
+        help=f"of JupyterLab; default {demolab.USUAL_PORT}, or a free one if that is taken",
+        metavar="PORT",
+    )
+    parser.add_argument("--no-lab", action="store_true", help="do not start JupyterLab")
+    parser.add_argument("--no-browser", action="store_true", help="do not open a browser")
+    parser.add_argument(
+        "--run",
+        nargs=argparse.REMAINDER,
+        help="instead of JupyterLab: run this command, and end with it; a Jupyter server finds the demo",
+        metavar="COMMAND",
+    )
     options = parser.parse_args(arguments)
     ports = Ports(
         broker=options.broker_port,
@@ -201,13 +311,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
         try:
             make_example_root.make_example_root(state / "foo")
             make_example_root.make_measured_root(state / "bar")
+            make_example_root.make_simulated_root(state / "bar")
             account = make_account(state)
-            run(services(ports, state), state, stop, roots=("foo", "bar"), account=account)
-        except (DemoError, make_example_root.MissingPackage, OSError) as exc:
+            if options.run:
+                return run_beside(
+                    options.run, services(ports, state), state, stop, roots=ROOTS, account=account
+                )
+            lab = None if options.no_lab else _wished_lab(options)
+            run(services(ports, state), state, stop, roots=ROOTS, account=account, lab=lab)
+        except (DemoError, Caterva2Error, make_example_root.MissingPackage, OSError) as exc:
             print(f"demo: {exc}", file=sys.stderr, flush=True)
             return 1
     print("The demo has ended.", flush=True)
     return 0
+
+
+def _wished_lab(options: argparse.Namespace) -> LabWish | None:
+    if not demolab.is_installed():
+        print('demo: JupyterLab is not installed; pip install "caterva2[jupyter]" brings it', file=sys.stderr)
+        return None
+    opens_browser = demolab.has_display() and not options.no_browser
+    return LabWish(port=options.lab_port or demolab.free_port(), opens_browser=opens_browser)
 
 
 def _require_free(service: Service) -> None:
@@ -268,7 +392,7 @@ def _start(service: Service, logs: Path) -> Running:
         process = subprocess.Popen(
             service.command,
             cwd=logs.parent,
-            env=_environment(),
+            env={**_environment(), **service.environment},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -278,10 +402,33 @@ def _start(service: Service, logs: Path) -> Running:
     return Running(service=service, process=process, log=log)
 
 
+def _start_lab(
+    wish: LabWish, running: list[Running], state: Path, account: Account, stop: threading.Event
+) -> str:
+    """Start JupyterLab as the user of `account`, and give the URL that lets a person in."""
+    subscriber = running[-1].service.address
+    demolab.keep_token(state, subscriber=subscriber, user=account.user, password=account.password)
+    lab = demolab.prepare(state, subscriber=subscriber, port=wish.port, opens_browser=wish.opens_browser)
+    service = Service(
+        title="Jupyter server",
+        command=lab.command,
+        port=lab.port,
+        what="notebooks",
+        health="/api",
+        environment=lab.environment,
+    )
+    running.append(_start(service, state / "log"))
+    _wait_until_healthy(running, stop)
+    return lab.url
+
+
 def _wait_until_healthy(running: Sequence[Running], stop: threading.Event) -> None:
     newest = running[-1].service
     _wait(
-        running, stop, lambda: _answer(f"{newest.address}/healthz") is not None, f"{newest.title} to answer"
+        running,
+        stop,
+        lambda: _answer(f"{newest.address}{newest.health}") is not None,
+        f"{newest.title} to answer",
     )
 
 
@@ -378,17 +525,22 @@ def _end(running: Sequence[Running]) -> None:
     """End every child, last started first, and reap it."""
     for child in reversed(running):
         child.stopping = True
-        if child.process.poll() is None:
-            child.process.terminate()
-            try:
-                child.process.wait(STOP_WITHIN_S)
-            except subprocess.TimeoutExpired:
-                print(
-                    f"demo: the {child.service.title} did not end in {STOP_WITHIN_S:.0f} s; killed",
-                    file=sys.stderr,
-                )
-                child.process.kill()
-                child.process.wait()
+        if _ended(child.process) == -signal.SIGKILL:
+            print(
+                f"demo: the {child.service.title} did not end in {STOP_WITHIN_S:.0f} s; killed",
+                file=sys.stderr,
+            )
+
+
+def _ended(process: subprocess.Popen[bytes]) -> int:
+    """End a process, reap it, and return its status."""
+    if process.poll() is None:
+        process.terminate()
+        try:
+            return process.wait(STOP_WITHIN_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+    return process.wait()
 
 
 @contextlib.contextmanager

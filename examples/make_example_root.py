@@ -1,8 +1,8 @@
-"""Write an example root: small data sets of every kind, and measured data.
+"""Write an example root: small data sets of every kind, measured data, and simulated ones.
 
-Run it with ``python examples/make_example_root.py DIR``. The small data sets
-need only Caterva2; the measured ones come out of the packages of the extra
-``caterva2[examples]``, nothing is downloaded. A second run changes nothing.
+Run it with ``python examples/make_example_root.py DIR``. The small and the
+simulated data sets need only Caterva2; the measured ones come out of the packages of the
+extra ``caterva2[examples]``, nothing is downloaded. A second run changes nothing.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ import blosc2
 import numpy as np
 import numpy.typing as npt
 
+import simulate
+
 README = """\
 # An example root
 
@@ -30,6 +32,9 @@ and arrays of one to four dimensions with numbers, strings and fields.
 
 MEASURED = "measured"
 """Where the measured data lie below an example root."""
+
+SIMULATED = "simulated"
+"""Where the simulated data lie below an example root."""
 
 # One thread, so that the same data always give the same bytes.
 CPARAMS = blosc2.CParams(codec=blosc2.Codec.ZSTD, clevel=5, filters=[blosc2.Filter.SHUFFLE], nthreads=1)
@@ -79,6 +84,22 @@ def make_measured_root(directory: Path) -> list[str]:
         The extra ``caterva2[examples]`` is not installed.
     """
     return _write(directory, _measured_files())
+
+
+def make_simulated_root(directory: Path) -> list[str]:
+    """Write the simulated data: a tomography scan with its answer, and a year of weather.
+
+    Parameters
+    ----------
+    directory
+        The root; made when missing. Other files in it are left alone.
+
+    Returns
+    -------
+    list of str
+        The names written, relative to `directory`.
+    """
+    return _write(directory, _simulated_files())
 
 
 def small_arrays() -> dict[str, npt.NDArray[Any]]:
@@ -193,6 +214,68 @@ def _measured_files() -> Iterator[tuple[str, Maker]]:
     )
 
 
+def _simulated_files() -> Iterator[tuple[str, Maker]]:
+    about = {"source": "simulated, examples/simulate.py", "license": "BSD-3-Clause"}
+    yield (
+        "tomography/phantom.b2nd",
+        _array(
+            simulate.phantom(),
+            (16, 64, 128),
+            (4, 32, 64),
+            {
+                "title": "Phantom: a shell with inclusions",
+                "dims": ["z", "y", "x"],
+                "units": "absorption per half width of the detector",
+                **about,
+            },
+        ),
+    )
+    yield (
+        "tomography/exposures.b2nd",
+        _array(
+            simulate.exposures(),
+            (30, 16, 128),
+            (10, 2, 128),
+            {
+                "title": "Exposures of the phantom over half a turn",
+                "dims": ["angle", "z", "detector"],
+                "coords": {"angle": {"data": simulate.angles().tolist(), "attrs": {"units": "radian"}}},
+                "units": "photons",
+                "flat_field": simulate.FLAT_FIELD,
+                **about,
+            },
+        ),
+    )
+    grid: dict[str, Any] = {"dims": ["time", "lat", "lon"], **about}
+    yield (
+        "weather/temperature.b2nd",
+        _array(
+            simulate.temperature(),
+            (73, 37, 72),
+            (8, 37, 72),
+            {"long_name": "air temperature", "units": "degC", "scale_factor": 0.01, **grid},
+        ),
+    )
+    yield (
+        "weather/rain.b2nd",
+        _array(
+            simulate.rain(), (73, 37, 72), (8, 37, 72), {"long_name": "rain of a day", "units": "mm", **grid}
+        ),
+    )
+    yield (
+        "weather/time.b2nd",
+        _array(np.arange(simulate.DAYS, dtype=np.int32), (365,), (365,), {"units": "days since 2025-01-01"}),
+    )
+    yield (
+        "weather/lat.b2nd",
+        _array(simulate.LATITUDES, (37,), (37,), {"long_name": "latitude", "units": "degrees_north"}),
+    )
+    yield (
+        "weather/lon.b2nd",
+        _array(simulate.LONGITUDES, (72,), (72,), {"long_name": "longitude", "units": "degrees_east"}),
+    )
+
+
 def _array(
     array: npt.NDArray[Any],
     chunks: tuple[int, ...],
@@ -267,15 +350,19 @@ def main(arguments: list[str] | None = None) -> int:
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--small", action="store_true", help="only the small data sets")
     what.add_argument("--measured", action="store_true", help="only the measured data, directly in DIR")
+    what.add_argument("--simulated", action="store_true", help="only the simulated data, directly in DIR")
     options = parser.parse_args(arguments)
     directory: Path = options.directory
     try:
         if options.measured:
             names = make_measured_root(directory)
+        elif options.simulated:
+            names = make_simulated_root(directory)
         elif options.small:
             names = make_example_root(directory)
         else:
             names = make_example_root(directory) + make_measured_root(directory / MEASURED)
+            names += make_simulated_root(directory / SIMULATED)
     except (MissingPackage, OSError) as exc:
         print(f"make_example_root: {exc}", file=sys.stderr)
         return 1

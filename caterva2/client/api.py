@@ -15,7 +15,8 @@ from caterva2.client.session import BasicAuth, Session, UserAuth
 from caterva2.client.tree import Dataset, Directory, File, Root, open_path, to_slice
 from caterva2.client.urlbase import DEFAULT_URLBASE
 from caterva2.errors import BadRequest, NotADataset, ResponseTooLarge
-from caterva2.model.requests import FetchQuery
+from caterva2.model.requests import FetchQuery, WindowQuery
+from caterva2.model.trees import DEFAULT_LIMIT, TreePage, TreeQuery
 from caterva2.model.wire import plain
 
 if TYPE_CHECKING:
@@ -58,7 +59,8 @@ class Client:
     Parameters
     ----------
     urlbase
-        Address of the server.
+        Address of the server; None for the one that Jupyter hands over to its kernels
+        (``CATERVA2_JUPYTER``), or else ``http://localhost:8002``.
     auth
         Name and password of a user: a pair, or a mapping with ``username`` and ``password``.
     auth_cookie
@@ -66,8 +68,8 @@ class Client:
     user_auth
         Another name for `auth`.
     token
-        Instead of a cookie: a bearer token. Without any of these the one that ``cat2cli login``
-        keeps for the server is sent; an empty text sends none.
+        Instead of a cookie: a bearer token. Without any of these the one that Jupyter hands over is
+        sent, or else the one that ``cat2cli login`` keeps for the server; an empty text sends none.
     timeout
         Longest silence of the server, in seconds.
 
@@ -85,7 +87,7 @@ class Client:
 
     def __init__(
         self,
-        urlbase: str | None = DEFAULT_URLBASE,
+        urlbase: str | None = None,
         auth: UserAuth | None = None,
         *,
         auth_cookie: str | None = None,
@@ -141,6 +143,33 @@ class Client:
         """Return the description of a file or directory."""
         return dict(self._session.send(calls.info(path)).meta)
 
+    def tree(
+        self,
+        path: PathLike = "",
+        *,
+        after: str | None = None,
+        limit: int = DEFAULT_LIMIT,
+        filter: str | None = None,
+        recursive: bool = False,
+    ) -> TreePage:
+        """Return a page of what is in a directory, with what is shown of it; see `TreePage`.
+
+        Parameters
+        ----------
+        path
+            A root, area or directory; empty for the list of these roots and areas.
+        after
+            ``next`` of the page before.
+        limit
+            At most so many rows: 1 to 1000.
+        filter
+            Only what has this text in its name, or matches it as a pattern (``*.b2nd``).
+        recursive
+            Everything at any depth.
+        """
+        query = TreeQuery(after=after, limit=limit, filter=filter or None, recursive=recursive)
+        return self._session.send(calls.tree(path, query))
+
     def get(self, path: PathLike) -> File | Directory:
         """Return the `Root`, `Directory`, `File` or `Dataset` at a path.
 
@@ -162,6 +191,41 @@ class Client:
                 raise
             return found[wanted.items]  # in pieces
         return as_result(data, wanted)
+
+    def window(
+        self,
+        path: PathLike,
+        slice_: object = None,
+        *,
+        points: int | None = None,
+        blocks: int | None = None,
+        field: str | None = None,
+        filter: str | None = None,
+        sortby: str | None = None,
+    ) -> tuple[npt.NDArray[Any], tuple[int, ...]]:
+        """Look at a slice: every k-th item of it, so that it can be shown whatever its size.
+
+        Parameters
+        ----------
+        slice_
+            As in `fetch`.
+        points
+            At most so many items along each axis; None for all.
+        blocks
+            At most so many blocks are read for that; None for some thousands.
+        field, filter, sortby
+            A column of a structured array; rows by a condition; the column to sort them by.
+
+        Returns
+        -------
+        ndarray, tuple of int
+            The items, little-endian, and how far apart they are along each axis.
+        """
+        query = WindowQuery(
+            slice_=str(to_slice(slice_)) or None, points=points, blocks=blocks, field=field,
+            filter=filter, sortby=sortby,
+        )  # fmt: skip
+        return self._session.reader.look(path, query)
 
     def get_slice(
         self, path: PathLike, key: object = None, as_blosc2: bool = True, field: str | None = None
@@ -438,7 +502,7 @@ class Client:
 
 
 def get_roots(
-    urlbase: str | None = DEFAULT_URLBASE,
+    urlbase: str | None = None,
     auth_cookie: str | None = None,
     *,
     user_auth: UserAuth | None = None,
@@ -460,7 +524,7 @@ def get_roots(
 
 def subscribe(
     root: str,
-    urlbase: str | None = DEFAULT_URLBASE,
+    urlbase: str | None = None,
     auth_cookie: str | None = None,
     *,
     user_auth: UserAuth | None = None,
@@ -472,7 +536,7 @@ def subscribe(
 
 def get_list(
     path: PathLike,
-    urlbase: str | None = DEFAULT_URLBASE,
+    urlbase: str | None = None,
     auth_cookie: str | None = None,
     *,
     user_auth: UserAuth | None = None,
@@ -484,7 +548,7 @@ def get_list(
 
 def get_info(
     path: PathLike,
-    urlbase: str | None = DEFAULT_URLBASE,
+    urlbase: str | None = None,
     auth_cookie: str | None = None,
     *,
     user_auth: UserAuth | None = None,
@@ -496,7 +560,7 @@ def get_info(
 
 def fetch(
     path: PathLike,
-    urlbase: str | None = DEFAULT_URLBASE,
+    urlbase: str | None = None,
     slice_: object = None,
     auth_cookie: str | None = None,
     *,
@@ -511,7 +575,7 @@ def fetch(
 def get_chunk(
     path: PathLike,
     nchunk: int,
-    urlbase: str | None = DEFAULT_URLBASE,
+    urlbase: str | None = None,
     auth_cookie: str | None = None,
     *,
     user_auth: UserAuth | None = None,
@@ -524,7 +588,7 @@ def get_chunk(
 def download(
     dataset: PathLike,
     localpath: str | os.PathLike[str] | None = None,
-    urlbase: str | None = DEFAULT_URLBASE,
+    urlbase: str | None = None,
     auth_cookie: str | None = None,
     *,
     user_auth: UserAuth | None = None,
@@ -538,7 +602,7 @@ def download(
 def upload(
     local_dset: str | os.PathLike[str] | bytes | object,
     dataset: PathLike,
-    urlbase: str | None = DEFAULT_URLBASE,
+    urlbase: str | None = None,
     auth_cookie: str | None = None,
     *,
     user_auth: UserAuth | None = None,
@@ -551,7 +615,7 @@ def upload(
 def append(
     dataset: PathLike,
     data: object,
-    urlbase: str | None = DEFAULT_URLBASE,
+    urlbase: str | None = None,
     auth_cookie: str | None = None,
     *,
     user_auth: UserAuth | None = None,
@@ -564,7 +628,7 @@ def append(
 def move(
     src: PathLike,
     dst: PathLike,
-    urlbase: str | None = DEFAULT_URLBASE,
+    urlbase: str | None = None,
     auth_cookie: str | None = None,
     *,
     user_auth: UserAuth | None = None,
@@ -577,7 +641,7 @@ def move(
 def copy(
     src: PathLike,
     dst: PathLike,
-    urlbase: str | None = DEFAULT_URLBASE,
+    urlbase: str | None = None,
     auth_cookie: str | None = None,
     *,
     user_auth: UserAuth | None = None,
@@ -589,7 +653,7 @@ def copy(
 
 def remove(
     path: PathLike,
-    urlbase: str | None = DEFAULT_URLBASE,
+    urlbase: str | None = None,
     auth_cookie: str | None = None,
     *,
     user_auth: UserAuth | None = None,
@@ -601,7 +665,7 @@ def remove(
 
 def mkdir(
     path: PathLike,
-    urlbase: str | None = DEFAULT_URLBASE,
+    urlbase: str | None = None,
     auth_cookie: str | None = None,
     *,
     user_auth: UserAuth | None = None,
@@ -613,7 +677,7 @@ def mkdir(
 
 def get(
     path: PathLike,
-    urlbase: str | None = DEFAULT_URLBASE,
+    urlbase: str | None = None,
     auth_cookie: str | None = None,
     *,
     user_auth: UserAuth | None = None,

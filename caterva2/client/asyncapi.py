@@ -11,9 +11,11 @@ from caterva2.client import calls
 from caterva2.client.api import Client
 from caterva2.client.asynctree import AsyncDirectory, AsyncFile, async_object
 from caterva2.client.datachannel import TIMEOUT_S
+from caterva2.client.handover import Handover
 from caterva2.client.session import Session, UserAuth, auth_headers, read_auth, stored_token
-from caterva2.client.urlbase import DEFAULT_URLBASE, Urlbase
+from caterva2.client.urlbase import Urlbase
 from caterva2.errors import NotAuthenticated, RequestError
+from caterva2.model.trees import DEFAULT_LIMIT, TreePage, TreeQuery
 from caterva2.model.wire import plain
 
 if TYPE_CHECKING:
@@ -36,7 +38,7 @@ class AsyncClient:
 
     def __init__(
         self,
-        urlbase: str | None = DEFAULT_URLBASE,
+        urlbase: str | None = None,
         auth: UserAuth | None = None,
         *,
         auth_cookie: str | None = None,
@@ -44,6 +46,11 @@ class AsyncClient:
         token: str | None = None,
         timeout: float = TIMEOUT_S,
     ) -> None:
+        handover = Handover.from_environment()
+        self._handed = None if handover is None else handover.find(urlbase)
+        if urlbase is None and self._handed is not None:
+            urlbase = self._handed.urlbase
+        self._handover = handover
         self._urlbase = Urlbase.parse(urlbase)
         self._credentials = read_auth(auth or user_auth)
         self._auth_cookie = auth_cookie
@@ -52,6 +59,9 @@ class AsyncClient:
         self._timeout_s = timeout
         self._opening = asyncio.Lock()
         self._opened: tuple[AsyncConnection, Client] | None = None
+        self._retired: list[AsyncConnection] = []
+        if self._credentials is not None or auth_cookie or token is not None:
+            self._handed = None
 
     @property
     def urlbase(self) -> str:
@@ -76,6 +86,19 @@ class AsyncClient:
         """Return the description of a file or directory."""
         return dict((await self._send(calls.info(path))).meta)
 
+    async def tree(
+        self,
+        path: PathLike = "",
+        *,
+        after: str | None = None,
+        limit: int = DEFAULT_LIMIT,
+        filter: str | None = None,
+        recursive: bool = False,
+    ) -> TreePage:
+        """Return a page of what is in a directory; see `Client.tree`."""
+        query = TreeQuery(after=after, limit=limit, filter=filter or None, recursive=recursive)
+        return await self._send(calls.tree(path, query))
+
     async def get(self, path: PathLike) -> AsyncFile | AsyncDirectory:
         """Return what is at a path; its attributes need no more calls, reading it is awaited."""
         parsed = calls.parse_path(path)
@@ -88,6 +111,30 @@ class AsyncClient:
         """Read a slice of a dataset; see `File.fetch`."""
         client = await self._blocking()
         return await asyncio.to_thread(client.fetch, path, slice_, field=field)
+
+    async def window(
+        self,
+        path: PathLike,
+        slice_: object = None,
+        *,
+        points: int | None = None,
+        blocks: int | None = None,
+        field: str | None = None,
+        filter: str | None = None,
+        sortby: str | None = None,
+    ) -> tuple[npt.NDArray[Any], tuple[int, ...]]:
+        """Look at a slice, thinned out if `points` say so; see `Client.window`."""
+        client = await self._blocking()
+        return await asyncio.to_thread(
+            client.window,
+            path,
+            slice_,
+            points=points,
+            blocks=blocks,
+            field=field,
+            filter=filter,
+            sortby=sortby,
+        )
 
     async def get_slice(
         self, path: PathLike, key: object = None, as_blosc2: bool = True, field: str | None = None
@@ -255,6 +302,7 @@ class AsyncClient:
             connection, client = self._opened
             await connection.close()
             client.close()
+        await self._close_retired(keep=0)
 
     async def __aenter__(self) -> Self:
         return self
@@ -266,6 +314,7 @@ class AsyncClient:
         return f"<{type(self).__name__}: {self.urlbase}>"
 
     async def _send(self, call: Call[T]) -> T:
+        self._renew()
         connection, client = self._opened or await self._open()
         try:
             return await connection.send(call)
@@ -280,8 +329,26 @@ class AsyncClient:
             return result
 
     async def _blocking(self) -> Client:
+        self._renew()
         _, client = self._opened or await self._open()
         return client
+
+    def _renew(self) -> None:
+        """Take over what Jupyter has renewed; see `Session`."""
+        if self._handed is None or self._handover is None or not self._handover.refresh():
+            return
+        found = self._handover.subscribers.get(self._handed.name)
+        if found is None or found == self._handed:
+            return
+        self._handed, self._urlbase, self._token = found, Urlbase.parse(found.urlbase), None
+        if self._opened is not None:
+            # Others may still wait for its answers.
+            self._retired.append(self._opened[0])
+            self._opened = None
+
+    async def _close_retired(self, *, keep: int) -> None:
+        while len(self._retired) > keep:
+            await self._retired.pop(0).close()
 
     async def _open(self) -> tuple[AsyncConnection, Client]:
         """Log in if there is a user, and make both ways to the server."""
@@ -295,9 +362,12 @@ class AsyncClient:
                             self._auth_cookie = await connection.send(calls.login(*self._credentials))
                         except RequestError as exc:
                             raise calls.login_error(exc, self._urlbase) from exc
+                if self._token is None and self._handed is not None:
+                    self._token = self._handed.token
                 if self._token is None and not self._auth_cookie:
                     self._token = await asyncio.to_thread(stored_token, self._urlbase) or ""
                     self._kept = bool(self._token)
+                await self._close_retired(keep=1)
                 headers = auth_headers(self._auth_cookie, self._token)
                 self._opened = (
                     AsyncConnection(self._urlbase, headers=headers, timeout_s=self._timeout_s),

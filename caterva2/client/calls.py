@@ -19,6 +19,7 @@ from caterva2.model import wire
 from caterva2.model.paths import DatasetPath
 from caterva2.model.problems import ErrorBody, error_from_body
 from caterva2.model.routes import Media, Role, Route, route
+from caterva2.model.trees import TreePage, TreeQuery
 
 T = TypeVar("T")
 PathLike: TypeAlias = str | PurePosixPath | DatasetPath
@@ -152,6 +153,13 @@ def info(path: PathLike) -> Call[Description]:
     )
 
 
+def tree(path: PathLike, query: TreeQuery) -> Call[TreePage]:
+    """Read a page of a directory; an empty path is that of the roots and areas."""
+    if str(path).strip("/"):
+        return call(_row("tree"), path=path, query=query)
+    return call(_row("tree"), part="", query=query)
+
+
 def fetch(path: PathLike, slice_text: str = "", *, column: str | None = None) -> Call[bytes]:
     """Read a slice.
 
@@ -166,6 +174,11 @@ def fetch(path: PathLike, slice_text: str = "", *, column: str | None = None) ->
     return call(
         _row("fetch"), path=path, query=q.FetchQuery(slice_=slice_text or None, field=column), headers=headers
     )
+
+
+def window(path: PathLike, query: q.WindowQuery) -> Call[bytes]:
+    """Look at a part of a dataset, as raw items."""
+    return call(_row("window"), path=path, query=query)
 
 
 def rows(path: PathLike, query: q.FetchQuery) -> Call[bytes]:

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import contextlib
 import http.cookiejar
+import os
 import ssl
 import time
 import weakref
-from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Generator, Iterator, Mapping
 from typing import Any, TypeVar
 
 import httpx
 
+from caterva2.client.asking import HEADER, VALUE, Asking
 from caterva2.client.calls import Call, Reply
 from caterva2.client.datachannel import (
     CONNECT_TIMEOUT_S,
@@ -61,7 +63,7 @@ class Connection:
         self._retries = retries
         options = _options(self.urlbase, headers, timeout_s)
         socket = self.urlbase.unix_path
-        transport = httpx.HTTPTransport(uds=socket) if socket else None
+        transport = httpx.HTTPTransport(uds=socket, limits=options["limits"]) if socket else None
         self._client = httpx.Client(**options, transport=transport)
         _keep_no_cookies(self._client)
         weakref.finalize(self, self._client.close)
@@ -120,7 +122,13 @@ class Connection:
 
 
 class AsyncConnection:
-    """An asynchronous connection to one server; see `Connection`."""
+    """An asynchronous connection to one server; see `Connection`.
+
+    Parameters
+    ----------
+    max_connections
+        Most requests at a time; others wait.
+    """
 
     def __init__(
         self,
@@ -129,14 +137,20 @@ class AsyncConnection:
         headers: Mapping[str, str] | None = None,
         timeout_s: float = TIMEOUT_S,
         retries: int = RETRIES,
+        max_connections: int = MAX_CONNECTIONS,
     ) -> None:
         self.urlbase = urlbase if isinstance(urlbase, Urlbase) else Urlbase.parse(urlbase)
         self._retries = retries
-        options = _options(self.urlbase, headers, timeout_s)
-        socket = self.urlbase.unix_path
-        transport = httpx.AsyncHTTPTransport(uds=socket) if socket else None
-        self._client = httpx.AsyncClient(**options, transport=transport)
-        _keep_no_cookies(self._client)
+        self._client_options = _options(self.urlbase, headers, timeout_s, max_connections)
+        self._client = self._make_client()
+
+    def _make_client(self) -> httpx.AsyncClient:
+        options, socket = self._client_options, self.urlbase.unix_path
+        # A transport of one's own has its own pool.
+        transport = httpx.AsyncHTTPTransport(uds=socket, limits=options["limits"]) if socket else None
+        client = httpx.AsyncClient(**options, transport=transport)
+        _keep_no_cookies(client)
+        return client
 
     async def send(self, call: Call[T]) -> T:
         """Send a call and return its result; see `Connection.send`."""
@@ -158,15 +172,54 @@ class AsyncConnection:
             attempt += 1
 
     @contextlib.asynccontextmanager
-    async def stream(self, call: Call[Any]) -> AsyncGenerator[AsyncAnswer, None]:
-        """Send a call and give its answer, the body unread and an error not raised."""
+    async def stream(
+        self,
+        call: Call[Any],
+        *,
+        body: AsyncIterable[bytes] | None = None,
+        timeout_s: float | None = None,
+        ask: bool = False,
+    ) -> AsyncGenerator[AsyncAnswer, None]:
+        """Send a call and give its answer, the body unread and an error not raised.
+
+        Parameters
+        ----------
+        body
+            Sent piece by piece instead of the call's own.
+        timeout_s
+            Longest silence of the server for this call, in seconds; None for that of the connection.
+        ask
+            The body may be large: ask whether it is wanted, and stop when the server answers before its
+            end. On a connection of its own.
+        """
         sent = {"Accept-Encoding": "identity", **call.headers}
-        url = self.urlbase.url + call.target
-        try:
-            async with self._client.stream(call.method, url, headers=sent, content=call.body) as answer:
+        asking = contextlib.AsyncExitStack()
+        client, extensions = self._client, {}
+        if ask and body is not None and self.urlbase.scheme == "http" and not self.urlbase.uses_proxy:
+            client = await asking.enter_async_context(self._make_client())
+            questions = Asking()
+            asking.callback(questions.close)
+            body, extensions = questions.pieces(body), {"trace": questions.trace}
+            sent[HEADER] = VALUE
+        request = client.build_request(
+            call.method,
+            self.urlbase.url + call.target,
+            headers=sent,
+            content=call.body if body is None else body,
+            timeout=httpx.USE_CLIENT_DEFAULT if timeout_s is None else _timeout(timeout_s),
+            extensions=extensions,
+        )
+        async with asking:
+            try:
+                answer = await client.send(request, stream=True)
+            except (httpx.HTTPError, httpx.InvalidURL) as exc:
+                raise _translate(exc, self.urlbase) from exc
+            try:
                 yield AsyncAnswer(answer, self.urlbase)
-        except (httpx.HTTPError, httpx.InvalidURL) as exc:
-            raise _translate(exc, self.urlbase) from exc
+            except (httpx.HTTPError, httpx.InvalidURL) as exc:
+                raise _translate(exc, self.urlbase) from exc
+            finally:
+                await answer.aclose()
 
     def forget_token(self) -> None:
         """Send the token no longer."""
@@ -257,18 +310,27 @@ class _StreamedAnswer:
         return True
 
 
-def _options(urlbase: Urlbase, headers: Mapping[str, str] | None, timeout_s: float) -> dict[str, Any]:
+def _options(
+    urlbase: Urlbase,
+    headers: Mapping[str, str] | None,
+    timeout_s: float,
+    max_connections: int = MAX_CONNECTIONS,
+) -> dict[str, Any]:
     proxied = urlbase.uses_proxy
     # Loading the trusted certificates takes longer than a call; plain http needs none.
     needs_tls = urlbase.scheme == "https" or proxied
     return {
         "headers": {"User-Agent": USER_AGENT, **(headers or {})},
-        "timeout": httpx.Timeout(timeout_s, connect=CONNECT_TIMEOUT_S),
-        "limits": httpx.Limits(max_connections=MAX_CONNECTIONS, max_keepalive_connections=MAX_CONNECTIONS),
+        "timeout": _timeout(timeout_s),
+        "limits": httpx.Limits(max_connections=max_connections, max_keepalive_connections=max_connections),
         "follow_redirects": False,
         "trust_env": proxied,
         "verify": tls_context() if needs_tls else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
     }
+
+
+def _timeout(timeout_s: float) -> httpx.Timeout:
+    return httpx.Timeout(timeout_s, connect=CONNECT_TIMEOUT_S)
 
 
 def _keep_no_cookies(client: httpx.Client | httpx.AsyncClient) -> None:
@@ -313,6 +375,10 @@ def _reason(exc: Exception) -> str:
         if verify:
             return f"its certificate is not trusted: {verify}"
         if isinstance(cause, OSError) and cause.strerror:
-            return cause.strerror
-        cause = cause.__cause__ or cause.__context__
+            # asyncio puts words of its own, with the address, in place of the system's.
+            own = cause.strerror.startswith("Connect call failed") and cause.errno
+            return os.strerror(own) if own else cause.strerror
+        # One failure for each address of a name.
+        inner = cause.exceptions[0] if isinstance(cause, BaseExceptionGroup) else None
+        cause = inner or cause.__cause__ or cause.__context__
     return str(exc) or type(exc).__name__

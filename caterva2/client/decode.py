@@ -44,6 +44,31 @@ class Workspace:
         return self._pools
 
 
+def items_from_answer(answer: Answer) -> tuple[npt.NDArray[Any], tuple[int, ...]]:
+    """Read raw items, and how far apart they are along each axis.
+
+    Raises
+    ------
+    ProtocolMismatch
+        The answer is no such items.
+    """
+    import numpy as np
+
+    from caterva2.compute.plaindata import dtype_of
+
+    body = answer.read()
+    try:
+        dtype = dtype_of(answer.headers[wire.DTYPE.lower()])
+        shape, step = (
+            tuple(int(n) for n in answer.headers[name.lower()].split(",") if n)
+            for name in (wire.SHAPE, wire.STEP)
+        )
+        items: npt.NDArray[Any] = np.frombuffer(bytearray(body), dtype).reshape(shape)
+    except (KeyError, ValueError, TypeError) as exc:
+        raise ProtocolMismatch(f"the server sent no items as they should be: {exc}") from exc
+    return items, step
+
+
 def data_from_answer(answer: Answer, wanted: NDSlice, workspace: Workspace | None = None) -> Data:
     """Read the body of an answer; blocking, CPU-bound.
 

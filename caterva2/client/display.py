@@ -1,11 +1,12 @@
-"""How files look: one line, a table for notebooks, and the text of large arrays from their corners."""
+"""How things look: files in one line or a table, trees, events, and large arrays by their corners."""
 
 from __future__ import annotations
 
+import datetime
 import html
 import itertools
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from caterva2.errors import Caterva2Error
 from caterva2.model.slicing import Axis, Window
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from caterva2.client.description import Description
     from caterva2.client.reading import Reader
+    from caterva2.model.events import Envelope
     from caterva2.model.paths import DatasetPath
 
 EDGE = 3
@@ -23,6 +25,8 @@ THRESHOLD = 1000
 """NumPy shows arrays with more items in short."""
 WHOLE_BYTES = 1 << 20
 """Arrays of so many bytes are read at once even if only their corners are shown."""
+
+Tree: TypeAlias = "dict[str, Tree | None]"
 
 _UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB", "PiB")
 
@@ -128,6 +132,55 @@ def json_values(data: Any) -> dict[str, Any]:  # noqa: ANN401  (array, scalar or
 
     array = np.asarray(data)
     return {"shape": list(array.shape), "dtype": str(array.dtype), "data": _plain(array)}
+
+
+def event_text(envelope: Envelope) -> str:
+    """Return an event in a line for people."""
+    from caterva2.model.datasets import ArrayInfo, BrokenInfo
+    from caterva2.model.events import DatasetChanged, DatasetRemoved, DirectoryChanged, RootChanged
+
+    event = envelope.event
+    at = datetime.datetime.fromtimestamp(envelope.at).astimezone()
+    if isinstance(event, DatasetChanged):
+        info = event.entry.info
+        what = f"changed  {event.root}/{event.entry.path}"
+        if isinstance(info, ArrayInfo):
+            what += f"  {info.shape} {info.dtype}"
+        elif isinstance(info, BrokenInfo):
+            what += f"  broken: {info.reason}"
+    elif isinstance(event, DatasetRemoved):
+        what = f"removed  {event.root}/{event.path}"
+    elif isinstance(event, DirectoryChanged):
+        what = f"{'made' if event.exists else 'removed'}  {event.root}/{event.path}/"
+    elif isinstance(event, RootChanged):
+        what = f"{event.status}  {event.root}  at {event.http}"
+    else:
+        what = f"missed events of {event.root or 'all roots'}: list again"
+    return f"{at:%H:%M:%S}  {what}"
+
+
+def grow_tree(names: Iterable[str]) -> Tree:
+    """Return nested mappings of paths; files are None."""
+    tree: Tree = {}
+    for name in names:
+        *parents, last = name.split("/")
+        branch = tree
+        for parent in parents:
+            below = branch.get(parent)
+            if below is None:
+                below = branch[parent] = {}
+            branch = below
+        branch.setdefault(last, None)
+    return tree
+
+
+def draw_tree(tree: Tree, indent: str = "") -> Iterator[str]:
+    """Yield the lines of a tree."""
+    for at, (name, below) in enumerate(tree.items(), 1):
+        is_last = at == len(tree)
+        yield f"{indent}{'└── ' if is_last else '├── '}{name}"
+        if below is not None:
+            yield from draw_tree(below, indent + ("    " if is_last else "│   "))
 
 
 def _plain(array: npt.NDArray[Any]) -> Any:  # noqa: ANN401

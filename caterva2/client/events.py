@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 from caterva2.client import calls
+from caterva2.client.handover import Handover
 from caterva2.client.session import auth_headers
 from caterva2.client.urlbase import Urlbase
 from caterva2.errors import Caterva2Error, ConnectFailed, NotFound, ProtocolMismatch, RequestError, TimedOut
@@ -43,7 +44,8 @@ class EventStream:
     Parameters
     ----------
     urlbase
-        Address of the server; None for ``http://localhost:8002``.
+        Address of the server; None for the one that Jupyter hands over, or else
+        ``http://localhost:8002``.
     auth_cookie
         Who asks.
     headers
@@ -73,10 +75,17 @@ class EventStream:
         patient: bool = True,
         on_change: Callable[[bool], object] | None = None,
     ) -> None:
+        token = None
+        if urlbase is None:
+            handover = Handover.from_environment()
+            handed = None if handover is None else handover.current
+            if handed is not None:
+                urlbase = handed.urlbase
+                token = handed.token if auth_cookie is None and headers is None else None
         self.urlbase = urlbase if isinstance(urlbase, Urlbase) else Urlbase.parse(urlbase)
         self.epoch = epoch
         self.since = since
-        self._headers = {**auth_headers(auth_cookie, None), **(headers or {})}
+        self._headers = {**auth_headers(auth_cookie, token), **(headers or {})}
         self._patient = patient
         self._on_change = on_change
 

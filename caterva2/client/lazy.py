@@ -9,7 +9,6 @@ from typing import Any, TypeAlias
 from caterva2.client import calls
 from caterva2.client.session import Session, UserAuth
 from caterva2.client.tree import Directory, File, to_slice
-from caterva2.client.urlbase import DEFAULT_URLBASE
 from caterva2.model.requests import FetchQuery, JoinBody, LazyExprBody
 from caterva2.model.wire import plain
 
@@ -57,7 +56,7 @@ def lazyexpr(
     name: str,
     expression: str,
     operands: Mapping[str, Operand] | None = None,
-    urlbase: str | None = DEFAULT_URLBASE,
+    urlbase: str | None = None,
     auth_cookie: str | None = None,
     *,
     user_auth: UserAuth | None = None,
@@ -97,7 +96,7 @@ def concat(
     srcs: Sequence[Operand],
     dst: calls.PathLike,
     axis: int = 0,
-    urlbase: str | None = DEFAULT_URLBASE,
+    urlbase: str | None = None,
     auth_cookie: str | None = None,
     *,
     user_auth: UserAuth | None = None,
@@ -114,7 +113,7 @@ def stack(
     srcs: Sequence[Operand],
     dst: calls.PathLike,
     axis: int = 0,
-    urlbase: str | None = DEFAULT_URLBASE,
+    urlbase: str | None = None,
     auth_cookie: str | None = None,
     *,
     user_auth: UserAuth | None = None,
@@ -130,7 +129,7 @@ def stack(
 def explain(
     path: calls.PathLike,
     slice_: object = None,
-    urlbase: str | None = DEFAULT_URLBASE,
+    urlbase: str | None = None,
     auth_cookie: str | None = None,
     *,
     user_auth: UserAuth | None = None,

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from caterva2.client.datachannel import Answer, Channel
     from caterva2.client.decode import Data
     from caterva2.client.description import Description
-    from caterva2.model.requests import FetchQuery
+    from caterva2.model.requests import FetchQuery, WindowQuery
 
 MAX_PIECE_BYTES = 512 << 20
 """A slice with more bytes is read in pieces of at most so many, unless a chunk is larger."""
@@ -84,6 +84,13 @@ class Reader:
             if None not in {found, generation} and found != generation:
                 raise DatasetChanged(f"{path} changed while it was read")
             return decode.data_from_answer(answer, wanted, self._workspace), found
+
+    def look(self, path: PathLike, query: WindowQuery) -> tuple[npt.NDArray[Any], tuple[int, ...]]:
+        """Read a part of a dataset that may be thinned out, and the steps along its axes."""
+        call = calls.window(path, query)
+        with self._channel.request(call.method, call.target, headers=call.headers) as answer:
+            _check(answer)
+            return decode.items_from_answer(answer)
 
     def rows(self, path: PathLike, query: FetchQuery) -> npt.NDArray[Any]:
         """Read rows of a structured array by a condition, or sorted, as an array in memory."""

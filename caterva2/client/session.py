@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Callable, Generator, Mapping
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 
 from caterva2.client import calls
 from caterva2.client.datachannel import TIMEOUT_S
+from caterva2.client.handover import Handed, Handover
 from caterva2.client.reading import Reader
 from caterva2.client.urlbase import Urlbase
 from caterva2.errors import BadRequest, NotAuthenticated, RequestError
@@ -77,14 +78,14 @@ class Session:
     Parameters
     ----------
     urlbase
-        The server; None for the default address.
+        The server; None for the one that Jupyter hands over, or else the default address.
     auth
         Name and password; logs in at once.
     auth_cookie
         ``name=value``, as `caterva2.get_auth_cookie` returns it.
     token
-        Sent as bearer token. Without any of these the one that ``cat2cli login`` keeps for the
-        server is sent; an empty text sends none.
+        Sent as bearer token. Without any of these the one that Jupyter hands over, or else the one that
+        ``cat2cli login`` keeps for the server is sent; an empty text sends none.
     kept
         `token` is the one that is kept. If the server refuses such a token, what everybody may
         read is read without it, with a warning.
@@ -102,6 +103,12 @@ class Session:
         kept: bool = False,
         timeout_s: float = TIMEOUT_S,
     ) -> None:
+        self._handover = None if isinstance(urlbase, Urlbase) else Handover.from_environment()
+        self._handed: Handed | None = None
+        if self._handover is not None and not isinstance(urlbase, Urlbase):
+            self._handed = self._handover.find(urlbase)
+            if urlbase is None and self._handed is not None:
+                urlbase = self._handed.urlbase
         self.urlbase = urlbase if isinstance(urlbase, Urlbase) else Urlbase.parse(urlbase)
         self.timeout_s = timeout_s
         self._connection: Connection | None = None
@@ -111,7 +118,11 @@ class Session:
         credentials = read_auth(auth)
         if credentials is not None and not auth_cookie:
             auth_cookie = self._log_in(credentials)
-        if token is None and not auth_cookie:
+        if token is not None or auth_cookie:
+            self._handed = None
+        elif self._handed is not None and self._handed.token:
+            token = self._handed.token
+        else:
             token = stored_token(self.urlbase)
             kept = token is not None
         self.auth_cookie = auth_cookie or None
@@ -120,26 +131,31 @@ class Session:
 
     def send(self, call: Call[T]) -> T:
         """Send a call and return its result; see `Connection.send`."""
+        self._renew()
         return self._or_without_token(call, lambda: self._ready().send(call))
 
     def patient(self, call: Call[T]) -> T:
         """Send a call that changes something, and wait longer for its end than for other answers."""
+        self._renew()
         return self._or_without_token(call, lambda: self._ready_to_wait().send(call))
 
     def _ready(self) -> Connection:
-        if self._connection is None:
+        connection = self._connection
+        if connection is None:
             from caterva2.client.connection import Connection
 
-            self._connection = Connection(self.urlbase, headers=self._headers, timeout_s=self.timeout_s)
-        return self._connection
+            connection = Connection(self.urlbase, headers=self._headers, timeout_s=self.timeout_s)
+            self._connection = connection
+        return connection
 
     def _ready_to_wait(self) -> Connection:
-        if self._patient is None:
+        connection = self._patient
+        if connection is None:
             from caterva2.client.connection import Connection
             from caterva2.client.uploads import PATIENCE_S
 
-            self._patient = Connection(self.urlbase, headers=self._headers, timeout_s=PATIENCE_S)
-        return self._patient
+            connection = self._patient = Connection(self.urlbase, headers=self._headers, timeout_s=PATIENCE_S)
+        return connection
 
     def _or_without_token(self, call: Call[T], send: Callable[[], T]) -> T:
         """Send a call; once more as nobody if it reads, and the token that is kept is no longer good."""
@@ -174,13 +190,15 @@ class Session:
     @property
     def channel(self) -> Channel:
         """For answers with large bodies."""
+        self._renew()
         return _ReadingChannel(self) if self._kept else self.sending_channel()
 
     def sending_channel(self) -> Channel:
         """Return the channel that sends what tells who asks, whatever is thought of it."""
-        if self._channel is None:
-            self._channel = self.open_channel(self._headers)
-        return self._channel
+        channel = self._channel
+        if channel is None:
+            channel = self._channel = self.open_channel(self._headers)
+        return channel
 
     def open_channel(self, headers: Mapping[str, str]) -> Channel:
         """Make a channel."""
@@ -204,7 +222,12 @@ class Session:
     @property
     def headers(self) -> Mapping[str, str]:
         """What tells who asks."""
+        self._renew()
         return self._headers
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Credentials stay here; whoever loads it finds his own, as for any new session.
+        return _again, (str(self.urlbase), self.timeout_s)
 
     def close(self) -> None:
         """Close all connections."""
@@ -215,6 +238,19 @@ class Session:
         if self._channel is not None:
             self._channel.close()
 
+    def _renew(self) -> None:
+        """Take over what Jupyter has renewed: its tokens live for minutes, sessions for days."""
+        if self._handed is None or self._handover is None or not self._handover.refresh():
+            return
+        found = self._handover.subscribers.get(self._handed.name)
+        if found is None or found == self._handed:
+            return
+        self._handed = found
+        self.urlbase = Urlbase.parse(found.urlbase)
+        self._headers = auth_headers(None, found.token or stored_token(self.urlbase))
+        # Whoever still reads from the old ones holds them; they close when nobody does.
+        self._connection = self._patient = self._channel = None
+
     def _log_in(self, credentials: BasicAuth) -> str:
         from caterva2.client.connection import Connection
 
@@ -223,6 +259,10 @@ class Session:
                 return connection.send(calls.login(*credentials))
             except RequestError as exc:
                 raise calls.login_error(exc, self.urlbase) from exc
+
+
+def _again(urlbase: str, timeout_s: float) -> Session:
+    return Session(urlbase, timeout_s=timeout_s)
 
 
 def refused_token(exc: NotAuthenticated) -> NotAuthenticated:

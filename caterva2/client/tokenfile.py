@@ -29,25 +29,30 @@ def token_file() -> Path:
     return Path(home) / "caterva2" / "tokens.json"
 
 
-def kept_token(urlbase: str) -> KeptToken | None:
+def kept_token(urlbase: str, path: Path | None = None) -> KeptToken | None:
     """Return the token for a server, or None.
+
+    Parameters
+    ----------
+    path
+        The file, if it is not `token_file`.
 
     Raises
     ------
     ConfigError
         The file is broken, or others may read it.
     """
-    found = _read().get(urlbase.rstrip("/"))
+    found = _read(path or token_file()).get(urlbase.rstrip("/"))
     return None if found is None else KeptToken(*found)
 
 
-def keep_token(urlbase: str, token: KeptToken | None) -> Path:
+def keep_token(urlbase: str, token: KeptToken | None, path: Path | None = None) -> Path:
     """Store the token for a server, or remove it (None); the file is written whole or not at all."""
-    values = _read()
+    path = path or token_file()
+    values = _read(path)
     values.pop(urlbase.rstrip("/"), None)
     if token is not None:
         values[urlbase.rstrip("/")] = list(token)
-    path = token_file()
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -57,8 +62,7 @@ def keep_token(urlbase: str, token: KeptToken | None) -> Path:
     return path
 
 
-def _read() -> dict[str, list[str]]:
-    path = token_file()
+def _read(path: Path) -> dict[str, list[str]]:
     try:
         with path.open(encoding="utf-8") as file:
             mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)

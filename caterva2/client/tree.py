@@ -12,16 +12,19 @@ from caterva2.client import calls, transfers
 from caterva2.client.decode import as_result
 from caterva2.client.display import array_text, dataset_html, one_line
 from caterva2.client.session import Session, UserAuth
-from caterva2.errors import BadRequest, BadSlice, DatasetChanged, NotADataset, NotFound
+from caterva2.errors import BadRequest, BadSlice, DatasetChanged, NotADataset, NotFound, RouteNotFound
 from caterva2.model.paths import DatasetPath
-from caterva2.model.requests import FetchQuery
+from caterva2.model.requests import FetchQuery, WindowQuery
 from caterva2.model.slicing import NDSlice
+from caterva2.model.trees import DEFAULT_LIMIT, TreePage, TreeQuery
 
 if TYPE_CHECKING:
     import blosc2
+    import dask.array
     import numpy as np
     import numpy.typing as npt
 
+    from caterva2.client.daskarray import Chunks
     from caterva2.client.description import Description
     from caterva2.client.transfers import Progress
     from caterva2.client.urlbase import Urlbase
@@ -374,6 +377,46 @@ class Dataset(File, ArrayAttributes):
         query = FetchQuery(slice_=str(to_slice(slice_)) or None, field=field, filter=condition, sortby=sortby)
         return self._session.reader.rows(self._path, query)
 
+    def window(
+        self, slice_: object = None, *, points: int | None = None, field: str | None = None
+    ) -> tuple[npt.NDArray[Any], tuple[int, ...]]:
+        """Read a slice for looking at it: of what is large only every k-th item.
+
+        Parameters
+        ----------
+        slice_
+            As for `fetch`.
+        points
+            Most items along each axis of the result; None for all.
+        field
+            One field of a structured array.
+
+        Returns
+        -------
+        ndarray, tuple of int
+            The items, and how many items of the dataset lie from one to the next along each axis.
+        """
+        import numpy as np
+
+        from caterva2.client.reading import as_slice
+
+        shape = self.description.shape
+        bound = to_slice(slice_).bind(shape)
+        query = WindowQuery(slice_=str(as_slice(bound, shape)) or None, points=points, field=field)
+        try:
+            return self._session.reader.look(self._path, query)
+        except NotFound as exc:
+            if type(exc) not in {NotFound, RouteNotFound}:
+                raise
+        # An older server; it knows steps, but not which ones are cheap.
+        steps = [
+            axis.step * (1 if points is None else max(1, -(-len(axis) // points))) for axis in bound.axes
+        ]
+        axes = zip(bound.axes, steps, strict=True)
+        thin = NDSlice(tuple(a.start if a.drop else slice(a.start, a.stop, step) for a, step in axes))
+        kept = tuple(step for axis, step in zip(bound.axes, steps, strict=True) if not axis.drop)
+        return np.asarray(self._read(thin, field)), kept
+
     def explain(
         self,
         slice_: object = None,
@@ -420,6 +463,30 @@ class Dataset(File, ArrayAttributes):
         shape = tuple(self._session.patient(uploads.multipart("append", self._path, frame, "rows.b2nd")))
         self.refresh()
         return shape
+
+    def to_dask(self, chunks: Chunks = "auto", *, field: str | None = None) -> dask.array.Array:
+        """Return a dask array; nothing is read until it is computed.
+
+        Its tasks read one window each, all of the generation that this object describes. They can run
+        in other processes and on other machines that reach the server: these find credentials as
+        every client does, none travel with the task.
+
+        Parameters
+        ----------
+        chunks
+            As for ``dask.array.from_array``; ``"auto"`` makes windows of whole stored chunks, None one
+            window of each stored chunk.
+        field
+            One field of a structured array; None for the items as they are.
+
+        Raises
+        ------
+        MissingPackage
+            Dask is not installed.
+        """
+        from caterva2.client.daskarray import to_dask
+
+        return to_dask(self._session, self.description, chunks, field=field)
 
     def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> npt.NDArray[Any]:
         import numpy as np
@@ -498,6 +565,20 @@ class Directory:
     def file_list(self) -> list[str]:
         """Sorted paths of all files below, relative to this; asks the server each time."""
         return self._session.send(calls.list_files(self._path))
+
+    def page(
+        self,
+        below: str = "",
+        *,
+        after: str | None = None,
+        limit: int = DEFAULT_LIMIT,
+        filter: str | None = None,
+        recursive: bool = False,
+    ) -> TreePage:
+        """Return a page of what is in it, or in a directory `below` it; see `Client.tree`."""
+        path = self._path / below if below else self._path
+        query = TreeQuery(after=after, limit=limit, filter=filter or None, recursive=recursive)
+        return self._session.send(calls.tree(path, query))
 
     def __getitem__(self, path: str) -> File | Directory:
         """Return the `Dataset`, `File` or `Directory` at a path.

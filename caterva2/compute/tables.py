@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from caterva2.compute.expressions import parse
 from caterva2.compute.frames import ArrayMeta
@@ -14,6 +15,9 @@ from caterva2.compute.lowering import Plan, lower
 from caterva2.compute.nodes import Apply, Cast, Constant, Field, Leaf, Name, Node, Part, Reduce, names
 from caterva2.errors import BadExpression, BadRequest
 from caterva2.model.slicing import Window
+
+Rows: TypeAlias = npt.NDArray[np.int64]
+"""Numbers of rows."""
 
 TABLE = "table"
 """The one operand of a condition: the structured array itself."""
@@ -135,14 +139,58 @@ def collected(parts: list[Array], array: ArrayMeta, keys: Sequence[SortKey]) -> 
     parts.clear()
     if not keys:
         return rows
-    order = np.arange(len(rows))
-    for key in reversed(keys):  # stable, so that the last one to sort by is the first one that counts
-        items = rows[key.column][order]
-        if key.descending:  # backwards and back again: what is equal stays in its order
+    order = _order([(rows[key.column], key.descending) for key in keys])
+    return _opaque(rows)[order].view(array.dtype)
+
+
+class Ordering:
+    """The numbers of rows, selected and sorted, gathered piece by piece; as `collected` puts rows together.
+
+    Parameters
+    ----------
+    keys
+        What to sort by; none: no sorting.
+    """
+
+    def __init__(self, array: ArrayMeta, keys: Sequence[SortKey]) -> None:
+        self._keys = keys
+        self._dtype = np.dtype([(f"k{i}", array.dtype[key.column]) for i, key in enumerate(keys)])
+        self._items: list[Array] = []
+        self._rows: list[Rows] = []
+        self.nbytes = 0
+
+    def add(self, start: int, stop: int, mask: Array | None, items: Array | None) -> None:
+        """Take the rows ``[start, stop)``: those that `mask` selects; sorted ones need `items`."""
+        rows = np.arange(start, stop) if mask is None else start + np.flatnonzero(mask)
+        self._rows.append(rows)
+        self.nbytes += rows.nbytes
+        if self._keys and items is not None:
+            part = np.empty(len(rows), self._dtype)
+            for i, key in enumerate(self._keys):
+                column = items[key.column]
+                part[f"k{i}"] = column if mask is None else column[rows - start]
+            self._items.append(part)
+            self.nbytes += part.nbytes
+
+    def rows(self) -> Rows:
+        """Return the numbers, in order."""
+        rows = np.concatenate(self._rows) if self._rows else np.empty(0, np.int64)
+        if not self._items:
+            return rows
+        items = np.concatenate(self._items)
+        return rows[_order([(items[f"k{i}"], key.descending) for i, key in enumerate(self._keys)])]
+
+
+def _order(columns: Sequence[tuple[Array, bool]]) -> Rows:
+    """Return the numbers of rows in the order of columns, the first one first; descending ones are marked."""
+    order = np.arange(len(columns[0][0]))
+    for column, descending in reversed(columns):  # stable: the last one to sort by is the first that counts
+        items = column[order]
+        if descending:  # backwards and back again: what is equal stays in its order
             order = order[::-1][np.argsort(items[::-1], kind="stable")][::-1]
         else:
             order = order[np.argsort(items, kind="stable")]
-    return _opaque(rows)[order].view(array.dtype)
+    return order
 
 
 def _opaque(rows: Array) -> Array:

@@ -27,7 +27,14 @@ from typing import TYPE_CHECKING, Any
 
 from caterva2._version import __version__
 from caterva2.config import settings
-from caterva2.config.schema import BrokerConfig, ClientConfig, MailConfig, PublisherConfig, SubscriberConfig
+from caterva2.config.schema import (
+    BrokerConfig,
+    ClientConfig,
+    JupyterConfig,
+    MailConfig,
+    PublisherConfig,
+    SubscriberConfig,
+)
 from caterva2.config.units import Address
 from caterva2.errors import ConfigError
 
@@ -36,8 +43,8 @@ if TYPE_CHECKING:
 
 CONF = "caterva2.toml"
 SECRET_VARIABLE = "CATERVA2_SECRET"  # noqa: S105 - the name of the variable
-_SECTIONS = ("broker", "publisher", "subscriber", "mail", "client")
-_TABLES = ("access",)
+_SECTIONS = ("broker", "publisher", "subscriber", "mail", "client", "jupyter")
+_TABLES = ("access", "subscribers")
 """Keys of a service's section whose value is a table; every other table there is an ID."""
 
 
@@ -156,13 +163,29 @@ def load_client(
     """
     layers = _Layers({"conf": None if conf is None else os.fspath(conf)}, environ, section="client")
     values = layers.collect(settings.CLIENT)
+    urlbase = _subscriber_url(layers)
+    if urlbase is not None:
+        values["urlbase"] = urlbase
+    return ClientConfig(**values)
+
+
+def load_jupyter(
+    conf: str | os.PathLike[str] | None = None, *, environ: Mapping[str, str] | None = None
+) -> JupyterConfig:
+    """Build what the Jupyter server extension finds in the environment and in the file; see `load_client`."""
+    layers = _Layers({"conf": None if conf is None else os.fspath(conf)}, environ, section="jupyter")
+    values = layers.collect((*settings.JUPYTER, settings.NETWORK_SECRET))
+    values.setdefault("url", _subscriber_url(layers))
+    return JupyterConfig(**values)
+
+
+def _subscriber_url(layers: _Layers) -> str | None:
+    """Return the address of the subscriber, if something tells it."""
     by_key = {setting.key: setting for setting in settings.SUBSCRIBER}
     found = layers.first([by_key[key] for key in ("url", "urlbase", "http")])
     if isinstance(found, Address):
-        values["urlbase"] = str(found) if found.is_unix else found.url
-    elif found is not None:
-        values["urlbase"] = found
-    return ClientConfig(**values)
+        return str(found) if found.is_unix else found.url
+    return found
 
 
 def _read_mail(layers: _Layers) -> MailConfig | None:

@@ -184,3 +184,40 @@ class ClientConfig(Config, frozen=True, kw_only=True):
     urlbase: str = "http://localhost:8002"
     username: str | None = None
     password: str | None = None
+
+
+class JupyterConfig(Config, frozen=True, kw_only=True):
+    """What the Jupyter server extension finds in the file and the environment.
+
+    Attributes
+    ----------
+    url
+        The subscriber to begin with; None if there is none.
+    subscribers
+        More of them: address by name.
+    token_file
+        Where tokens are kept; None for where ``cat2cli login`` keeps them.
+    timeout
+        How long a subscriber may be silent, in seconds.
+    max_upload
+        Most bytes of one upload; None for no limit.
+    read_only
+        Nothing may be written.
+    public_dir, statedir, broker, cache
+        Of the embedded subscriber: the directory behind ``@public`` (None: what Jupyter shows), what it
+        remembers (None: beside Jupyter's data), a broker to join, room for cached roots in bytes.
+    secret
+        Shared secret of the broker's network.
+    """
+
+    url: str | None = None
+    subscribers: dict[str, str] = {}
+    token_file: Path | None = None
+    timeout: float = 30.0
+    max_upload: int | None = None
+    read_only: bool = False
+    public_dir: Path | None = None
+    statedir: Path | None = None
+    broker: Address | None = None
+    cache: int = 10 * GIB
+    secret: str | None = None

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 import msgspec
 
 from caterva2.config.schema import LOGLEVELS
-from caterva2.config.units import Address, parse_size
+from caterva2.config.units import Address, parse_duration, parse_size
 from caterva2.errors import BadPath, ConfigError
 from caterva2.model.paths import check_root_name
 
@@ -131,6 +131,30 @@ def _url(value: object) -> str:
     if not isinstance(value, str) or not re.fullmatch(r"https?://[^\s/?#]+(/[^\s?#]*)?", value):
         raise ConfigError(f'expected a URL such as "http://localhost:8002", found {value!r}')
     return value.rstrip("/")
+
+
+def _subscriber_url(value: object) -> str:
+    if isinstance(value, str) and re.fullmatch(r"unix:\S.*", value):
+        return value
+    return _url(value)
+
+
+def _subscribers(value: object) -> dict[str, str]:
+    if isinstance(value, str):  # the environment: "lab=http://lab.example.org; here=http://localhost:8002"
+        pairs = [part.partition("=") for part in value.split(";") if part.strip()]
+        value = {name.strip(): url.strip() for name, _, url in pairs}
+    if not isinstance(value, dict):
+        raise ConfigError(f'expected a table such as lab = "http://lab.example.org:8002", found {value!r}')
+    for name in value:
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", name):
+            raise ConfigError(f"expected a name of letters, digits, dots, _ and -, found {name!r}")
+    return {name: _subscriber_url(url) for name, url in value.items()}
+
+
+def _duration(value: object) -> float:
+    if not isinstance(value, str | int | float) or isinstance(value, bool):
+        raise ConfigError(f'expected a duration such as "30 s", found {value!r}')
+    return parse_duration(value)
 
 
 def _origin(value: object) -> str:
@@ -430,5 +454,86 @@ CLIENT = (
     Setting(section="client", key="password", form=_text, meaning="password of that user"),
 )
 
-SETTINGS: tuple[Setting, ...] = (*BROKER, *PUBLISHER, *SUBSCRIBER, *MAIL, *CLIENT)
+JUPYTER = (
+    Setting(
+        section="jupyter",
+        key="url",
+        form=_subscriber_url,
+        metavar="URL",
+        meaning="the subscriber that JupyterLab shows: a URL, or unix:PATH; without it that of [subscriber], "
+        "and without any the one that Jupyter itself runs",
+    ),
+    Setting(
+        section="jupyter",
+        key="subscribers",
+        form=_subscribers,
+        metavar="TABLE",
+        meaning="more subscribers to choose from, a table: NAME = URL; in the environment "
+        '"NAME=URL; NAME=URL"',
+    ),
+    Setting(
+        section="jupyter",
+        key="token_file",
+        form=_directory,
+        metavar="FILE",
+        meaning="where tokens for subscribers are kept; without it where cat2cli login keeps them",
+    ),
+    Setting(
+        section="jupyter",
+        key="timeout",
+        form=_duration,
+        default="30 s",
+        metavar="SECONDS",
+        meaning="how long a subscriber may be silent",
+    ),
+    Setting(
+        section="jupyter",
+        key="max_upload",
+        form=_quota,
+        default="0",
+        metavar="SIZE",
+        meaning="most bytes of one upload through Jupyter; 0 for no limit",
+    ),
+    Setting(
+        section="jupyter",
+        key="read_only",
+        form=_flag,
+        default="false",
+        metavar="BOOL",
+        meaning="whether nothing may be written through Jupyter",
+    ),
+    Setting(
+        section="jupyter",
+        key="public_dir",
+        form=_directory,
+        metavar="DIR",
+        meaning="the directory behind @public of the subscriber that Jupyter runs; without it the one that "
+        "Jupyter shows",
+    ),
+    Setting(
+        section="jupyter",
+        key="statedir",
+        form=_directory,
+        metavar="DIR",
+        meaning="what the subscriber that Jupyter runs remembers; without it a directory beside the data of "
+        "Jupyter",
+    ),
+    Setting(
+        section="jupyter",
+        key="broker",
+        form=_broker_address,
+        metavar="HOST:PORT",
+        meaning="the broker that the subscriber that Jupyter runs joins; without it none",
+    ),
+    Setting(
+        section="jupyter",
+        key="cache",
+        form=_size,
+        default="10G",
+        metavar="SIZE",
+        meaning="most bytes that roots cached by the subscriber that Jupyter runs may take on disk",
+    ),
+)
+
+SETTINGS: tuple[Setting, ...] = (*BROKER, *PUBLISHER, *SUBSCRIBER, *MAIL, *CLIENT, *JUPYTER)
 """All settings, by section."""

@@ -24,6 +24,22 @@ class DatasetRemoved(msgspec.Struct, frozen=True, kw_only=True, tag="dataset-rem
     path: str
 
 
+class DirectoryChanged(msgspec.Struct, frozen=True, kw_only=True, tag="directory-changed"):
+    """A directory of an area was made or removed as such; what is in it is told for each file.
+
+    Published roots have no directories of their own: they come and go with the files in them.
+
+    Attributes
+    ----------
+    exists
+        Whether it is there now.
+    """
+
+    root: str
+    path: str
+    exists: bool
+
+
 class RootChanged(msgspec.Struct, frozen=True, kw_only=True, tag="root-changed"):
     """A root is new, is served from another address, or changed its status."""
 
@@ -44,7 +60,7 @@ class Resync(msgspec.Struct, frozen=True, kw_only=True, tag="resync"):
     root: str | None = None
 
 
-Event: TypeAlias = DatasetChanged | DatasetRemoved | RootChanged | Resync
+Event: TypeAlias = DatasetChanged | DatasetRemoved | DirectoryChanged | RootChanged | Resync
 
 
 class Envelope(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,6 +89,19 @@ def public_envelope(envelope: Envelope) -> Envelope:
         return envelope
     event = msgspec.structs.replace(envelope.event, root=root.partition(":")[0])
     return msgspec.structs.replace(envelope, event=event)
+
+
+def concerns(event: Event, path: str) -> bool:
+    """Tell whether an event is about a path or what is below it; lost events may always be."""
+    if isinstance(event, DatasetChanged):
+        where = f"{event.root}/{event.entry.path}"
+    elif isinstance(event, DatasetRemoved | DirectoryChanged):
+        where = f"{event.root}/{event.path}"
+    elif isinstance(event, RootChanged):
+        return event.root == path.partition("/")[0]
+    else:
+        return event.root is None or event.root == path.partition("/")[0]
+    return where == path or where.startswith(path + "/")
 
 
 class EventBatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import enum
+from typing import Any
+
 import msgspec
 
 from caterva2.model.datasets import Entry
@@ -36,6 +39,66 @@ class FetchQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sortby: str | None = None
 
 
+class Encoding(enum.StrEnum):
+    """How ``/api/window`` sends items."""
+
+    RAW = "raw"
+    JSON = "json"
+
+
+class WindowQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Query of ``/api/window``: which part of a dataset, how many of its items, and in which form.
+
+    Attributes
+    ----------
+    slice_
+        As in ``/api/fetch``; of the rows that `filter` selects, in the order of `sortby`.
+    field, filter
+        As in ``/api/fetch``.
+    sortby
+        As in ``/api/fetch``; with a ``-`` before the name from large to small.
+    points
+        At most so many items along each axis: every k-th, from the first on. All of them without this.
+    blocks
+        At most so many blocks are read for that (1 to 65536); without `points` it means nothing.
+    encoding
+        ``raw``: bytes of the items in C order, little-endian; ``json``: a `WindowCells`.
+    """
+
+    slice_: str | None = None
+    field: str | None = None
+    filter: str | None = None
+    sortby: str | None = None
+    points: int | None = None
+    blocks: int | None = None
+    encoding: Encoding = Encoding.RAW
+
+
+class WindowCells(msgspec.Struct, frozen=True, kw_only=True):
+    """A window as JSON, for a table.
+
+    Attributes
+    ----------
+    dtype
+        ``<f4`` and the like; of structured items a list of name, type and perhaps shape.
+    shape
+        Of `data`, without what is inside of an item.
+    step
+        How far apart the items are along each axis, in items of the dataset.
+    names
+        Fields of structured items.
+    data
+        Nested lists. Integers beyond 2**53, NaN, infinities, complex numbers, bytes and dates are
+        texts; a structured item is the list of its fields.
+    """
+
+    dtype: Any
+    shape: tuple[int, ...]
+    step: tuple[int, ...]
+    names: tuple[str, ...] | None = None
+    data: Any
+
+
 class MoveBody(msgspec.Struct, frozen=True, kw_only=True):
     """Body of ``/api/move/`` and ``/api/copy/``.
 
@@ -45,10 +108,13 @@ class MoveBody(msgspec.Struct, frozen=True, kw_only=True):
         Path of a file or directory.
     dst
         An existing directory, or a name without suffix: `src` goes below it. Else the new path.
+    exact
+        `dst` is the new path in any case, and nothing may be there.
     """
 
     src: str
     dst: str
+    exact: bool = False
 
 
 class UploadQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -190,6 +256,8 @@ class OperandCost(msgspec.Struct, frozen=True, kw_only=True):
 
 class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     """Answer of ``/api/explain``: what an answer would be and cost; nothing is fetched for it.
+
+    Of rows by a condition, or sorted, it tells the most that they can be: for these all rows are read.
 
     Attributes
     ----------

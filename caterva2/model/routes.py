@@ -13,6 +13,7 @@ from caterva2.model import users as u
 from caterva2.model.datasets import Entry
 from caterva2.model.events import EventBatch
 from caterva2.model.roots import BrokerRoot, Heartbeat, Lease, Registration, RootInfo
+from caterva2.model.trees import TreePage, TreeQuery
 from caterva2.model.users import Scope
 
 
@@ -133,6 +134,7 @@ def _write(
         scope=Scope.WRITE,
         body=body,
         answer=answer,
+        proxied=True,
         raises=(errors.NotAuthenticated, *raises),
         summary=summary,
     )
@@ -153,12 +155,13 @@ def _account(
     query: type[Any] = q.NoQuery,
     answer: object = None,
     scope: Scope = Scope.READ,
+    proxied: bool = False,
     raises: tuple[type[errors.Caterva2Error], ...] = (),
 ) -> Route:
     """Return a row about users; there is none of them at a subscriber without users."""
     return Route(
         name=name, path=path, methods=methods, roles=S, auth=auth, body=body, query=query, answer=answer,
-        scope=scope, summary=summary, login_only=True, raises=raises,
+        scope=scope, summary=summary, login_only=True, proxied=proxied, raises=raises,
     )  # fmt: skip
 
 
@@ -370,6 +373,18 @@ ROUTES: tuple[Route, ...] = (
         summary="Describe a file or directory.",
     ),
     Route(
+        name="tree",
+        path="/api/tree/{path}",
+        methods=GET,
+        roles=S,
+        auth=Auth.OPTIONAL,
+        query=TreeQuery,
+        answer=TreePage,
+        proxied=True,
+        raises=(*READ_ERRORS, errors.BadRequest),
+        summary="Browse: a page of a directory; of the roots and areas if the path is empty.",
+    ),
+    Route(
         name="fetch",
         path="/api/fetch/{path}",
         methods=("GET", "POST"),
@@ -388,6 +403,26 @@ ROUTES: tuple[Route, ...] = (
             errors.RangeNotSatisfiable,
         ),
         summary="Read a slice of a dataset, or the whole stored file.",
+    ),
+    Route(
+        name="window",
+        path="/api/window/{path}",
+        methods=GET,
+        roles=S,
+        auth=Auth.OPTIONAL,
+        query=q.WindowQuery,
+        answer=q.WindowCells,
+        media=(Media.BINARY, Media.JSON),
+        proxied=True,
+        raises=(
+            *READ_ERRORS,
+            errors.BadSlice,
+            errors.BadRequest,
+            errors.BadExpression,
+            errors.DatasetChanged,
+            errors.ResponseTooLarge,
+        ),
+        summary="Look at a part of a dataset: raw items or cells of a table, thinned out if asked for.",
     ),
     Route(
         name="download",
@@ -482,7 +517,7 @@ ROUTES: tuple[Route, ...] = (
         "Move a file or directory inside the areas.",
         body=q.MoveBody,
         answer=str,
-        raises=(*WRITE_ERRORS, errors.DatasetNotFound, errors.DatasetChanged),
+        raises=(*WRITE_ERRORS, errors.AlreadyExists, errors.DatasetNotFound, errors.DatasetChanged),
     ),
     _write(
         "copy",
@@ -490,7 +525,13 @@ ROUTES: tuple[Route, ...] = (
         "Copy a file or directory into an area, also from a published root.",
         body=q.MoveBody,
         answer=str,
-        raises=(*WRITE_ERRORS, errors.DatasetNotFound, errors.PublisherUnavailable, errors.DatasetChanged),
+        raises=(
+            *WRITE_ERRORS,
+            errors.AlreadyExists,
+            errors.DatasetNotFound,
+            errors.PublisherUnavailable,
+            errors.DatasetChanged,
+        ),
     ),
     _write(
         "mkdir",
@@ -604,7 +645,13 @@ ROUTES: tuple[Route, ...] = (
         raises=(errors.BadCredentials, errors.BadPassword, errors.TooManyRequests),
     ),
     _account(
-        "me", "/api/me", "Tell who asks, and with what rights.", methods=GET, auth=Auth.USER, answer=u.Me
+        "me",
+        "/api/me",
+        "Tell who asks, and with what rights.",
+        methods=GET,
+        auth=Auth.USER,
+        answer=u.Me,
+        proxied=True,
     ),
     _account(
         "adduser",

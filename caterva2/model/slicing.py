@@ -224,6 +224,14 @@ class NDSlice(msgspec.Struct, frozen=True):
         return ",".join(_format_item(item) for item in self.items)
 
 
+def split_slice(argument: str) -> tuple[str, str]:
+    """Split ``path[slice]`` as people write it; the slice is empty if there is none."""
+    path, bracket, rest = argument.rpartition("[")
+    if not bracket or not rest.endswith("]"):
+        return argument, ""
+    return path, rest[:-1]
+
+
 def _parse_segment(segment: str, text: str) -> Item:
     match = _SEGMENT.fullmatch(segment)
     if match is None:

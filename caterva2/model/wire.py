@@ -14,6 +14,12 @@ BINARY = "application/octet-stream"
 EXTENTS = "application/vnd.caterva2.chunks"
 """Parts of stored chunks, see `caterva2.compute.extents`."""
 
+DTYPE, SHAPE, STEP = "Caterva2-Dtype", "Caterva2-Shape", "Caterva2-Step"
+"""Headers of raw items: their type, the lengths of the axes, and how far apart items are along each."""
+
+ROWS = "Caterva2-Rows"
+"""Header of a window of selected rows: how many are selected."""
+
 GENERATION = "Caterva2-Generation"
 """Header of every answer about one file: the token of its generation, whatever part was asked for."""
 

@@ -33,6 +33,9 @@ MAX_NOTICES = 20_000
 WATCHING_SHARE = 4
 """Making watches may take one part in so many of the time."""
 
+LINGER_S = 2.0
+"""So long a watcher that was merged into another one still reports: it may have notices not yet reported."""
+
 _ATTEMPTS = 4
 
 Signature: TypeAlias = tuple[int, int, int] | None
@@ -122,6 +125,7 @@ class Watcher:
         self._pending: dict[str, _Pending] = {}
         self._watched: dict[str, Identity] = {}
         self._feeders: list[_Feeder] = []
+        self._retired: set[asyncio.Task[None]] = set()
         self._is_blind = True
         self._watch_again_at = 0.0
         self._warned = False
@@ -159,7 +163,7 @@ class Watcher:
                 elif settled:
                     yield settled
         finally:
-            await self._end(self._feeders)
+            await self._end()
             self._feeders, self._watched, self._is_blind = [], {}, True
 
     # waiting
@@ -287,7 +291,18 @@ class Watcher:
         else:
             self._feeders.append(_Feeder(frozenset(directories), task))
             self._watched.update((path, current[path]) for path in directories)
-        await self._end(merged)
+        for feeder in merged:
+            self._retire(feeder.task)
+
+    def _retire(self, task: asyncio.Task[None]) -> None:
+        self._retired.add(task)
+        ending = asyncio.get_running_loop().call_later(LINGER_S, task.cancel)
+
+        def ended(task: asyncio.Task[None]) -> None:
+            ending.cancel()
+            self._retired.discard(task)
+
+        task.add_done_callback(ended)
 
     async def _feed(self, directories: frozenset[str]) -> None:
         try:
@@ -309,6 +324,8 @@ class Watcher:
         except (OSError, RuntimeError, ExceptionGroup) as exc:
             # No more watches allowed, a directory is gone, a name is not UTF-8: regular looks
             # take over until the next try.
+            if asyncio.current_task() in self._retired:
+                return
             if not self._warned:
                 self._warned = True
                 reason = exc.exceptions[0] if isinstance(exc, ExceptionGroup) else exc
@@ -318,9 +335,8 @@ class Watcher:
             self._is_blind = True
             self._woken.set()
 
-    @staticmethod
-    async def _end(feeders: Iterable[_Feeder]) -> None:
-        tasks = [feeder.task for feeder in feeders]
+    async def _end(self) -> None:
+        tasks = [*(feeder.task for feeder in self._feeders), *self._retired]
         for task in tasks:
             task.cancel()
         if tasks:

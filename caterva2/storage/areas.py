@@ -29,6 +29,7 @@ from caterva2.errors import (
     BadRequest,
     DatasetChanged,
     DatasetNotFound,
+    NotPermitted,
     Overloaded,
     QuotaExceeded,
     ServiceError,
@@ -50,6 +51,8 @@ STAGING = ".incoming"
 
 Names that begin with it and a dot are of files on their way in directories on other file systems.
 """
+FOREIGN_STAGING = ".caterva2-incoming"
+"""The same in a directory that is somebody's own, where another name could be taken."""
 KEPT = ".upload"
 """How names of files end there that stay over a restart, for they can be resumed."""
 RESERVE = 64 << 20
@@ -182,12 +185,15 @@ class AreaFiles:
         The area; made if missing.
     ledgers
         Quotas that count what lies in it.
+    foreign
+        The directory was there before, and holds more than what is shown: it is never emptied.
     """
 
-    def __init__(self, directory: Path, *ledgers: Ledger) -> None:
+    def __init__(self, directory: Path, *ledgers: Ledger, foreign: bool = False) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self._root = os.path.realpath(directory)
-        self._staging = f"{self._root}/{STAGING}"
+        self._staging = f"{self._root}/{FOREIGN_STAGING if foreign else STAGING}"
+        self._foreign = foreign
         self.ledgers = ledgers
         self.lock = threading.RLock()
         """Held while names change; who compares a generation and replaces it holds it over both."""
@@ -207,6 +213,15 @@ class AreaFiles:
             for name in [*names, *files]:
                 if name.startswith(f"{STAGING}."):
                     _wipe(f"{directory}/{name}")
+
+        if self._foreign:
+            with contextlib.suppress(OSError):
+                os.rmdir(self._staging)
+
+    @property
+    def has_staging(self) -> bool:
+        """Whether there is a staging directory."""
+        return os.path.isdir(self._staging)
 
     @property
     def staging(self) -> str:
@@ -409,10 +424,17 @@ class AreaFiles:
         ------
         DatasetNotFound
             There is nothing.
+        NotPermitted
+            It is the area itself, and its directory is somebody's own.
         DatasetChanged
             Another generation is there.
         """
         with self.lock, no_room_is_quota():
+            if not path and self._foreign:
+                raise NotPermitted(
+                    "this area is a directory of yours, with hidden files in it, and can not be emptied",
+                    hint="remove what is in it by name",
+                )
             if not path:
                 freed = 0
                 for entry in list(os.scandir(self._root)):

@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from caterva2.errors import BrokenDataset, DatasetChanged, DatasetNotFound, ServiceError
 from caterva2.model.datasets import BrokenInfo, Entry, FileInfo, Info, LazyInfo
@@ -44,6 +44,7 @@ from caterva2.storage.unpacked import UnpackedFile
 logger = logging.getLogger(__name__)
 
 QUIET_S = 0.1
+SETTLED_NS = 2_000_000_000
 
 MAX_LINK_HOPS = 4
 """Links to directories inside one path: enough for people, not for a maze."""
@@ -85,6 +86,19 @@ class _Place:
     status: os.stat_result
     chain: tuple[str, ...]
     hops: int
+
+
+class DirectoryMark(NamedTuple):
+    """A directory, and its state: another one if names came or went."""
+
+    real: str
+    inode: int
+    mtime_ns: int
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether a change from now on will show in `mtime_ns`, whatever steps the clock of the disk has."""
+        return not 0 <= time.time_ns() - self.mtime_ns < SETTLED_NS
 
 
 def _sparse_etag(index: os.stat_result, directory: os.stat_result) -> str:
@@ -192,6 +206,65 @@ class DirectorySource:
                 seen.add(level.directory)
                 yield level.directory
             waiting.extend(child for entry, child in self._entries(level) if child is not None)
+
+    def directory_mark(self, below: str) -> DirectoryMark | None:
+        """Return what tells whether names in a directory came or went; None if it is no directory.
+
+        Parameters
+        ----------
+        below
+            Its path; empty for the root.
+        """
+        if not below:
+            with contextlib.suppress(OSError):
+                status = os.stat(self._root)
+                return DirectoryMark(self._root, status.st_ino, status.st_mtime_ns)
+            return None
+        place = self._visible_directory(below)
+        if place is None:
+            return None
+        return DirectoryMark(place.real, place.status.st_ino, place.status.st_mtime_ns)
+
+    def children(self, below: str = "") -> list[str]:
+        """Return the names in a directory, in no order; those of directories, empty or not, end in a slash.
+
+        Parameters
+        ----------
+        below
+            Its path; empty for the root.
+        """
+        if below:
+            place = self._visible_directory(below)
+            if place is None:
+                return []
+            prefix = below.removesuffix("/") + "/"
+            return list(self._names(_Level(prefix, place.real, place.chain, place.hops)))
+        return list(self._names(_Level("", self._root, (self._root,), 0)))
+
+    def _visible_directory(self, below: str) -> _Place | None:
+        parts = split_path(below)
+        if any(is_hidden(part, directory=True) for part in parts):
+            return None
+        place = self._resolve(parts)
+        if place is None or not stat.S_ISDIR(place.status.st_mode):
+            return None
+        return None if self._sparse_status(parts[-1], place.real) is not None else place
+
+    def _names(self, level: _Level) -> Iterator[str]:
+        names: set[str] | None = None
+        for entry, child in self._entries(level):
+            if child is not None:
+                sparse = self._sparse_status(entry.name, child.directory) is not None
+                yield entry.name if sparse else f"{entry.name}/"
+                continue
+            shown = shown_path(entry.name)
+            if shown != entry.name:
+                names = set(os.listdir(level.directory)) if names is None else names
+                if shown in names or not is_addressable(shown) or is_hidden(shown):
+                    continue
+            with contextlib.suppress(OSError):  # gone meanwhile
+                if entry.is_file() and not is_hidden(entry.name):
+                    yield shown
 
     def _walk(self, start: _Level) -> Iterator[Listed]:
         waiting = [start]

@@ -28,6 +28,8 @@ logger = logging.getLogger(__name__)
 _SIDE_FILES = ("", "-wal", "-shm")
 _BATCH = 1000
 _NAMES_BATCH = 5000
+_CHILDREN_BATCH = 500
+_FEW = 64
 _LOCK_WAIT_S = 10.0
 _WAL_BYTES = 16 * 1024 * 1024
 
@@ -306,6 +308,7 @@ class Catalog(_Database):
         super().__init__(path)
         self._encode = msgspec.msgpack.Encoder().encode
         self._decode = msgspec.msgpack.Decoder(Entry).decode
+        self._versions: dict[str, int] = {}
         self._forget_unreadable()
 
     # roots
@@ -323,6 +326,15 @@ class Catalog(_Database):
                 for table in ("entries", "files", "root_state"):
                     db.execute(f"DELETE FROM {table} WHERE root = ?", (number,))  # noqa: S608 - our names
                 db.execute("DELETE FROM roots WHERE id = ?", (number,))
+        self._renamed(root)
+
+    def names_version(self, root: str) -> int:
+        """Return a number that has changed when any file of a root has come or gone since; cheap."""
+        return self._versions.get(root, 0)
+
+    def _renamed(self, root: str) -> None:
+        with self._pool_lock:
+            self._versions[root] = self._versions.get(root, 0) + 1
 
     def root_state(self, root: str) -> dict[str, str]:
         """Return the values kept for a root, by key; none for an unknown root."""
@@ -372,6 +384,8 @@ class Catalog(_Database):
                     (number, generation, _BATCH),
                 ).fetchall()
                 _delete(db, number, (path for (path,) in rows))
+            if rows:
+                self._renamed(root)
             removed += len(rows)
             if len(rows) < _BATCH:
                 return removed
@@ -392,6 +406,7 @@ class Catalog(_Database):
             number = _made_root_id(db, root)
             generation = _generation(db, number)
             entries = tuple(entries)
+            new = len(entries) > _FEW or not all(_is_known(db, number, e.path) for e in entries)
             db.executemany(
                 "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?)",
                 ((number, e.path, e.etag, e.mtime_ns, e.size, generation) for e in entries),
@@ -400,6 +415,8 @@ class Catalog(_Database):
                 "INSERT OR REPLACE INTO entries VALUES (?, ?, ?)",
                 ((number, e.path, self._encode(e)) for e in entries),
             )
+        if new:
+            self._renamed(root)
 
     def remove(self, root: str, paths: Iterable[str]) -> None:
         """Remove files, if they are known; all of them or none."""
@@ -407,6 +424,7 @@ class Catalog(_Database):
             number = _root_id(db, root)
             if number is not None:
                 _delete(db, number, paths)
+        self._renamed(root)
 
     # reading
 
@@ -512,6 +530,51 @@ class Catalog(_Database):
         entries = [self._read_entry(root, path, packed) for path, packed in rows]
         return [entry for entry in entries if entry is not None]
 
+    def children(self, root: str, directory: str = "", *, limit: int) -> list[str]:
+        """Return the names in a directory, at most `limit`; those of directories end in a slash.
+
+        What is in those directories is jumped over, not read.
+        """
+        at, high = _bounds(directory)
+        skip = len(directory) + 1 if directory else 0
+        found: list[str] = []
+        inside = ""
+        with self._reading() as db:
+            while len(found) < limit:
+                rows: list[tuple[str]] = db.execute(
+                    "SELECT path FROM files WHERE root = (SELECT id FROM roots WHERE name = ?)"
+                    " AND path >= ? AND path < ? ORDER BY path LIMIT ?",
+                    (root, at, high, _CHILDREN_BATCH),
+                ).fetchall()
+                for (path,) in rows:
+                    if inside and path.startswith(inside):
+                        continue
+                    slash = path.find("/", skip)
+                    inside = path[: slash + 1] if slash >= 0 else ""
+                    found.append(inside[skip:] if inside else path[skip:])
+                if len(rows) < _CHILDREN_BATCH:
+                    break
+                # "0" follows "/"; nothing lies between a path and the same with a NUL.
+                at = f"{inside[:-1]}0" if inside else f"{rows[-1][0]}\0"
+        return found[:limit]
+
+    def get_many(self, root: str, paths: Iterable[str]) -> dict[str, Entry]:
+        """Return what is known of some files, by path."""
+        with self._reading() as db:
+            number = _root_id(db, root)
+            rows = [
+                (path, row[0])
+                for path in paths
+                if (
+                    row := db.execute(
+                        "SELECT entry FROM entries WHERE root = ? AND path = ?", (number, path)
+                    ).fetchone()
+                )
+                is not None
+            ]
+        entries = ((path, self._read_entry(root, path, packed)) for path, packed in rows)
+        return {path: entry for path, entry in entries if entry is not None}
+
     def has_directory(self, root: str, directory: str = "") -> bool:
         """Tell whether any file lies below a directory."""
         return bool(self.names(root, directory, limit=1))
@@ -551,6 +614,11 @@ def _made_root_id(db: sqlite3.Connection, root: str) -> int:
     db.execute("INSERT OR IGNORE INTO roots (name) VALUES (?)", (root,))
     (number,) = db.execute("SELECT id FROM roots WHERE name = ?", (root,)).fetchone()
     return int(number)
+
+
+def _is_known(db: sqlite3.Connection, number: int, path: str) -> bool:
+    row = db.execute("SELECT 1 FROM files WHERE root = ? AND path = ?", (number, path)).fetchone()
+    return row is not None
 
 
 def _generation(db: sqlite3.Connection, number: int) -> int:

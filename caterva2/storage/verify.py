@@ -6,7 +6,7 @@ import os
 import stat
 import tarfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -153,6 +153,7 @@ def unpack(location: str, target: str, *, room: int) -> list[str]:
         if isinstance(exc, BadRequest):
             raise
         raise BadRequest("the archive can not be read") from exc
+    _make_durable(target, done)
     return list(done)
 
 
@@ -177,9 +178,17 @@ def _copy_member(source: IO[bytes], goal: str, left: int, room: int) -> int:
             if written > left:
                 _check_total(room + 1 if left >= room else left + 1, left, room)
             out.write(data)
-        out.flush()
-        os.fsync(out.fileno())
     return written
+
+
+def _make_durable(target: str, paths: Iterable[str]) -> None:
+    """Write files through to the disk; together, when all are there, which is much faster than one by one."""
+    for path in paths:
+        fd = os.open(f"{target}/{path}", os.O_RDONLY)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
 
 
 class _archive:
@@ -203,7 +212,7 @@ class _archive:
     @staticmethod
     def _zip_members(archive: zipfile.ZipFile) -> Iterator[Member]:
         infos = archive.infolist()
-        if len(infos) > 2 * MAX_MEMBERS:
+        if sum(not info.is_dir() for info in infos) > MAX_MEMBERS or len(infos) > 2 * MAX_MEMBERS:
             raise BadRequest(f"the archive holds more than {MAX_MEMBERS} files")
         for info in infos:
             mode = info.external_attr >> 16

@@ -230,7 +230,9 @@ def make_application(
     context = context or Context(service=str(role))
     application = Application(context)
     for route in routes:
-        if route.login_only and context.authenticator is None:
+        # A user who needs no login has no account to manage, but may ask who he is.
+        is_known = route.name == "me" and not context.nobody.is_anonymous
+        if route.login_only and context.authenticator is None and not is_known:
             continue
         application.add(route, handlers[route.name], services)
     return application

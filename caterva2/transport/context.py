@@ -11,6 +11,7 @@ from email.utils import formatdate
 from typing import Any
 
 from caterva2.model.routes import Auth, Route
+from caterva2.model.users import ANONYMOUS, Principal
 from caterva2.transport.auth import Authenticator
 from caterva2.transport.metrics import Metrics
 
@@ -29,6 +30,8 @@ class Context:
         Origins, such as ``https://lab.example.org``, whose pages may open websockets.
     authenticator
         Tells who asks; None if there are no users.
+    nobody
+        Who asks if a request does not say: on a socket that one user alone can reach, that user.
     max_body_size
         Largest request body, in bytes; a bigger one is answered with 413.
     metrics
@@ -40,6 +43,7 @@ class Context:
     secret: str | None = None
     origins: tuple[str, ...] = ()
     authenticator: Authenticator | None = None
+    nobody: Principal = ANONYMOUS
     max_body_size: int = 16 * 1024**2
     metrics: Metrics = field(default_factory=Metrics)
 

@@ -120,7 +120,8 @@ class BaseHandler(AnsweringHandler, Generic[S]):
         authenticator = self.endpoint.context.authenticator
         credentials = None if authenticator is None else read_credentials(self.request.headers)
         if authenticator is None or credentials is None or route.auth is Auth.PUBLIC:
-            permit(route, ANONYMOUS, has_users=authenticator is not None)
+            self._principal = self.endpoint.context.nobody
+            permit(route, self._principal, has_users=authenticator is not None)
             return None
         known = authenticator.known(credentials)
         if known is None:

@@ -81,8 +81,13 @@ class Listening:
             self._inode = None
 
 
-def bind(address: Address) -> Listening:
+def bind(address: Address, *, private: bool = False) -> Listening:
     """Bind an address for listening; a host name is bound for IPv4 and IPv6.
+
+    Parameters
+    ----------
+    private
+        A Unix socket is for the own user alone.
 
     Raises
     ------
@@ -91,7 +96,7 @@ def bind(address: Address) -> Listening:
     """
     try:
         if address.is_unix:
-            return Listening(address, [_bind_unix(address.unix_path)])
+            return Listening(address, [_bind_unix(address.unix_path, 0o600 if private else 0o666)])
         sockets = _bind_tcp(address)
     except socket.gaierror as exc:
         raise ConfigError(f"cannot listen on {address}: unknown host {address.host!r}") from exc
@@ -237,13 +242,15 @@ def _bind_tcp(address: Address) -> list[socket.socket]:
     return sockets
 
 
-def _bind_unix(path: str) -> socket.socket:
+def _bind_unix(path: str, mode: int) -> socket.socket:
     _remove_stale(path)
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
+        # Linux gives the file the mode of the socket, less the umask: it is never more open than at the end.
+        os.fchmod(sock.fileno(), mode)
         sock.bind(path)
-        # As open as a port on loopback; the directory of the socket is where to restrict it.
-        os.chmod(path, 0o666)  # noqa: S103
+        # As open as a port on loopback, if not private; its directory is where to restrict it.
+        os.chmod(path, mode)
         sock.listen(BACKLOG)
         sock.setblocking(False)
     except BaseException:

@@ -2,7 +2,8 @@
 
 In a page, ``<!-- settings SECTION -->`` becomes a table of the keys of a section
 of the file, ``<!-- program NAME -->`` the options and commands of a program, and
-``<!-- modules PACKAGE -->`` a table of the modules of a package of ``caterva2``.
+``<!-- modules PACKAGE -->`` a table of the modules of a package of ``caterva2``, or of
+``caterva2_jupyter``.
 """
 
 from __future__ import annotations
@@ -32,6 +33,9 @@ PROGRAMS: dict[str, Callable[[], argparse.ArgumentParser]] = {
     "cat2adduser": adduser_parser,
     "cat2admin": admin_parser,
 }
+
+JUPYTER = "caterva2_jupyter"
+"""Lies beside ``caterva2``; need not be installed where the documentation is made."""
 
 _MARK = re.compile(r"<!-- (settings|program|modules) (\w+) -->")
 
@@ -71,6 +75,8 @@ def settings_table(section: str) -> str:
 def modules_table(package: str) -> str:
     """Write what each module of a package is for, in the words of its docstring."""
     top = Path(caterva2.__file__).parent
+    if package == JUPYTER:
+        top = top.parent / "jupyter_ext"
     lines = ["| Module | What lives there |", "| --- | --- |"]
     for path in sorted((top / package).rglob("*.py")):
         text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""

@@ -3,7 +3,10 @@
 from __future__ import annotations
 import __future__
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -13,6 +16,7 @@ import caterva2
 import caterva2_jupyter
 
 REPOSITORY = Path(__file__).parents[2]
+FRESH = {**os.environ, "PYTHONPATH": f"{REPOSITORY}{os.pathsep}{REPOSITORY / 'jupyter_ext'}"}
 
 
 def test_no_public_name_is_missing_from_all() -> None:
@@ -46,5 +50,19 @@ def test_both_packages_have_one_version() -> None:
     assert caterva2_jupyter.__version__ == caterva2.__version__
 
 
-def test_jupyter_shell_registers_nothing_yet() -> None:
-    assert caterva2_jupyter._jupyter_server_extension_points() == []
+def test_jupyter_is_given_its_server_extension() -> None:
+    (point,) = caterva2_jupyter._jupyter_server_extension_points()
+
+    assert point["module"] == "caterva2_jupyter"
+    assert point["app"].name == "caterva2"
+
+
+def test_a_kernel_does_not_load_the_server() -> None:
+    code = (
+        "import sys, caterva2_jupyter; "
+        "print(sorted({'jupyter_server', 'tornado', 'blosc2', 'httpx'} & set(sys.modules)))"
+    )
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=FRESH)
+
+    assert done.stdout.strip() == "[]"

@@ -475,6 +475,30 @@ async def test_move_onto_itself_changes_nothing(ada: Desk) -> None:
     assert await ada.bytes("@personal/a.txt") == b"a"
 
 
+async def test_exact_move_renames_a_directory(ada: Desk) -> None:
+    await ada.put("@personal/old/a.txt", b"a")
+
+    answer = await ada.post(
+        "/api/move/", json={"src": "@personal/old", "dst": "@personal/new", "exact": True}
+    )
+
+    assert answer.json() == "@personal/new"
+    assert await ada.names("@personal") == ["new/a.txt"]
+
+
+async def test_exact_move_onto_something_is_refused(ada: Desk) -> None:
+    await ada.put("@personal/a.txt", b"a")
+    await ada.put("@personal/b.txt", b"b")
+
+    answer = await ada.post(
+        "/api/move/", json={"src": "@personal/a.txt", "dst": "@personal/b.txt", "exact": True}
+    )
+
+    assert answer.status_code == 409
+    assert answer.json()["code"] == "already-exists"
+    assert await ada.bytes("@personal/b.txt") == b"b"
+
+
 async def test_plain_file_does_not_become_an_array_by_its_name(ada: Desk) -> None:
     await ada.put("@personal/a.txt", b"a")
 

@@ -13,7 +13,8 @@ from tests.support.tutorial import PROGRAMS, REPOSITORY, Command, File, Session,
 PAGES = sorted((REPOSITORY / "docs" / "tutorials").glob("*.md"))
 
 # Pages that begin where another program already runs.
-PRELUDES = {"quick-start": "python examples/demo.py --directory _demo"}
+DEMO = "python examples/demo.py --directory _demo --no-lab"
+PRELUDES = {"quick-start": DEMO, "first-look-in-jupyterlab": DEMO}
 
 # Programs of the system that a page uses.
 NEEDS = {"independent-services": "nginx"}
@@ -44,7 +45,7 @@ def test_guide_does_what_it_says(page: Path, tmp_path: Path) -> None:
     if page.stem in FOR_OPERATORS:
         play(page, tmp_path)
     else:
-        play(page, tmp_path, prelude=PRELUDES["quick-start"], setup=ADA)
+        play(page, tmp_path, prelude=DEMO, setup=ADA)
 
 
 @pytest.mark.slow

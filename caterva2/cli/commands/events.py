@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import datetime
 from typing import TYPE_CHECKING
 
 from caterva2.cli.commands.base import add_path
@@ -11,7 +10,6 @@ from caterva2.errors import TimedOut
 
 if TYPE_CHECKING:
     from caterva2.cli.commands.base import Context
-    from caterva2.model.events import Envelope, Event
 
 NAME = "events"
 ALIASES = ()
@@ -30,8 +28,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(context: Context) -> None:
     """Follow the events."""
+    from caterva2.client.display import event_text
     from caterva2.client.events import EventStream
     from caterva2.model import wire
+    from caterva2.model.events import concerns
 
     args, output = context.args, context.output
     session = context.client.session
@@ -47,51 +47,13 @@ def run(context: Context) -> None:
     for envelope in stream.follow(timeout_s=args.timeout):
         if args.path is not None and not concerns(envelope.event, args.path.rstrip("/")):
             continue
-        output.line(wire.to_json(envelope).decode() if output.as_json else describe(envelope))
+        output.line(wire.to_json(envelope).decode() if output.as_json else event_text(envelope))
         output.flush()
         seen += 1
         if seen == args.count:
             return
     if args.count is not None:
         raise TimedOut(f"waited {args.timeout:g} s for {args.count} events; {seen} came")
-
-
-def concerns(event: Event, path: str) -> bool:
-    """Tell whether an event is about a path or what is below it; lost events may always be."""
-    from caterva2.model.events import DatasetChanged, DatasetRemoved, RootChanged
-
-    if isinstance(event, DatasetChanged):
-        where = f"{event.root}/{event.entry.path}"
-    elif isinstance(event, DatasetRemoved):
-        where = f"{event.root}/{event.path}"
-    elif isinstance(event, RootChanged):
-        return event.root == path.partition("/")[0]
-    else:
-        return event.root is None or event.root == path.partition("/")[0]
-    return where == path or where.startswith(path + "/")
-
-
-def describe(envelope: Envelope) -> str:
-    """Return an event in a line for people."""
-    from caterva2.model.datasets import ArrayInfo, BrokenInfo
-    from caterva2.model.events import DatasetChanged, DatasetRemoved, RootChanged
-
-    event = envelope.event
-    at = datetime.datetime.fromtimestamp(envelope.at).astimezone()
-    if isinstance(event, DatasetChanged):
-        info = event.entry.info
-        what = f"changed  {event.root}/{event.entry.path}"
-        if isinstance(info, ArrayInfo):
-            what += f"  {info.shape} {info.dtype}"
-        elif isinstance(info, BrokenInfo):
-            what += f"  broken: {info.reason}"
-    elif isinstance(event, DatasetRemoved):
-        what = f"removed  {event.root}/{event.path}"
-    elif isinstance(event, RootChanged):
-        what = f"{event.status}  {event.root}  at {event.http}"
-    else:
-        what = f"missed events of {event.root or 'all roots'}: list again"
-    return f"{at:%H:%M:%S}  {what}"
 
 
 def _positive(text: str) -> int:

@@ -6,7 +6,8 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from caterva2.cli.commands.base import add_path
-from caterva2.cli.commands.show import split_slice
+from caterva2.cli.commands.show import add_rows
+from caterva2.model.slicing import split_slice
 
 if TYPE_CHECKING:
     from caterva2.cli.commands.base import Context
@@ -19,8 +20,7 @@ HELP = 'Tell what a slice such as "foo/ds.b2nd[0:10]" would cost, without fetchi
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the path."""
     add_path(parser, "a dataset, and a slice in brackets if not all of it; quote it for the shell")
-    parser.add_argument("--filter", metavar="CONDITION", help="only these rows of a structured array")
-    parser.add_argument("--sortby", metavar="COLUMNS", help="rows in this order, such as --sortby=-a,b")
+    add_rows(parser)
 
 
 def run(context: Context) -> None:

@@ -27,28 +27,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(context: Context) -> None:
     """Log in."""
-    import platform
+    from caterva2.client.login import keep_login
 
-    from caterva2.client import calls
-    from caterva2.client.api import Client
-    from caterva2.client.session import Session
-    from caterva2.client.tokenfile import KeptToken, keep_token
-
-    config = context.config
-    user = context.args.user or config.username or context.ask("E-mail: ")
-    kept = config.password if user == config.username else context.args.password
+    args, config = context.args, context.config
+    user = args.user or config.username or context.ask("E-mail: ")
+    kept = config.password if user == config.username else args.password
     password = kept if kept is not None else context.ask_secret(f"Password of {user}: ")
-    with Client(config.urlbase, (user, password)) as client:
-        cookie = client.auth_cookie
-        urlbase = client.urlbase
-    session = Session(config.urlbase, auth_cookie=cookie)
-    try:
-        name = f"cat2cli on {platform.node() or 'this machine'}"[:100]
-        made = session.send(calls.create_token(name, context.args.scope, context.args.days))
-    finally:
-        session.close()
-    where = keep_token(urlbase, KeptToken(made.token, user, made.info.id))
+    made = keep_login(config.urlbase, user, password, program="cat2cli", scope=args.scope, days=args.days)
     context.output.both(
-        f"Logged in as {user} until {made.info.expires}; the token is in {where}",
-        {"user": user, "expires": made.info.expires, "id": made.info.id, "file": str(where)},
+        f"Logged in as {user} until {made.expires}; the token is in {made.file}",
+        {"user": user, "expires": made.expires, "id": made.id, "file": str(made.file)},
     )

@@ -22,7 +22,7 @@ from caterva2.roles.subscriber.handlers.catalog import (
     RootsHandler,
     SubscribeHandler,
 )
-from caterva2.roles.subscriber.handlers.data import ChunkHandler, DownloadHandler, FetchHandler
+from caterva2.roles.subscriber.handlers.data import ChunkHandler, DownloadHandler, FetchHandler, WindowHandler
 from caterva2.roles.subscriber.handlers.exprs import (
     ConcatHandler,
     ExplainHandler,
@@ -41,6 +41,7 @@ from caterva2.roles.subscriber.handlers.files import (
     ResumableHandler,
     UploadHandler,
 )
+from caterva2.roles.subscriber.handlers.tree import TreeHandler
 from caterva2.roles.subscriber.handlers.users import (
     AddUserHandler,
     ChangePasswordHandler,
@@ -88,7 +89,9 @@ HANDLERS = {
     "subscribe": SubscribeHandler,
     "list": ListHandler,
     "info": InfoHandler,
+    "tree": TreeHandler,
     "fetch": FetchHandler,
+    "window": WindowHandler,
     "download": DownloadHandler,
     "chunk": ChunkHandler,
     "zarr": ZarrHandler,

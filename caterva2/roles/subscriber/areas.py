@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from caterva2.errors import BadPath, NotAuthenticated
+from caterva2.model.events import DirectoryChanged
 from caterva2.model.users import Principal
 from caterva2.roles.localroot import LocalRoot
 from caterva2.roles.subscriber.access import Access
@@ -61,6 +62,9 @@ class Areas:
         The directory in which they lie: ``public``, ``shared``, ``personal/<id>``.
     has_users
         Whether people can log in; else there is only ``@public``.
+    public
+        Where ``@public`` lies if it is a directory of somebody's own, which no quota counts;
+        None for ``public`` in `state`.
     access
         Who may see which of them.
     quota, user_quota
@@ -80,9 +84,11 @@ class Areas:
         workers: Workers,
         quota: int | None = None,
         user_quota: int | None = None,
+        public: Path | None = None,
         own_quotas: Callable[[], Mapping[str, int]] = dict,
     ) -> None:
         self.state = state
+        self._public = public
         self.ledger = Ledger(quota, "all areas together", self._count)
         self._user_quota = user_quota
         self._own_quotas = own_quotas
@@ -93,18 +99,20 @@ class Areas:
         self._workers = workers
         self._running: set[str] = set()
         self._personal: dict[str, Area] = {}
-        self.common = {PUBLIC: self._area(PUBLIC, PUBLIC, state / "public", state / "made")}
+        self.common = {PUBLIC: self._area(PUBLIC, PUBLIC, public or state / "public", state / "made")}
         if has_users:
             self.common[SHARED] = self._area(SHARED, SHARED, state / "shared", state / "made.shared")
 
     def _area(self, name: str, key: str, directory: Path, made: Path) -> Area:
         directory.mkdir(parents=True, exist_ok=True)
-        source = DirectorySource(directory, made, lazy=self.has_users)
+        foreign = directory == self._public
+        exclude = [self.state] if foreign else []
+        source = DirectorySource(directory, made, exclude=exclude, lazy=self.has_users)
         root = LocalRoot(source, self._catalog, self._hub, self._workers, key)
         ledgers = [self.ledger]
         if name == PERSONAL:
             ledgers.append(Ledger(self._user_quota, "your @personal", lambda: tree_size(directory)))
-        files = AreaFiles(directory, *ledgers)
+        files = AreaFiles(directory, *([] if foreign else ledgers), foreign=foreign)
         return Area(name, key, directory, source, root, files, asyncio.Lock())
 
     def _count(self) -> int:
@@ -206,6 +214,10 @@ class Areas:
         await self.start(area)
         with contextlib.suppress(BadPath):
             await area.root.refresh(paths)
+
+    def directory_changed(self, area: Area, path: str, *, exists: bool) -> None:
+        """Tell that a directory was made or removed."""
+        self._hub.publish(DirectoryChanged(root=area.key, path=path, exists=exists))
 
     async def stop(self) -> None:
         """Close what is open; safe to call twice."""

@@ -67,7 +67,7 @@ class Explainer:
         self._workers = workers
 
     async def fetch(self, principal: Principal, path: DatasetPath, query: FetchQuery) -> Explanation:
-        """Tell what ``/api/fetch`` with this query would be and cost.
+        """Tell what ``/api/fetch`` with this query would be and cost; of rows by a condition, at the most.
 
         Raises
         ------

@@ -10,7 +10,15 @@ import shutil
 from collections.abc import AsyncIterator, Iterable
 from pathlib import PurePosixPath
 
-from caterva2.errors import BadPath, BadRequest, Caterva2Error, DatasetChanged, NotADataset, QuotaExceeded
+from caterva2.errors import (
+    AlreadyExists,
+    BadPath,
+    BadRequest,
+    Caterva2Error,
+    DatasetChanged,
+    NotADataset,
+    QuotaExceeded,
+)
 from caterva2.model.paths import DatasetPath, split_path
 from caterva2.model.users import Principal
 from caterva2.roles.subscriber.areas import Area, Areas
@@ -230,10 +238,13 @@ class Files:
             Another generation is there.
         """
         area = await self.area(principal, path.root)
+        found = await self._workers.run(Lane.DISK, area.files.find, path.relative) if path.parts else None
         try:
             await self._workers.run(Lane.DISK, lambda: area.files.remove(path.relative, expected=expected))
         finally:
             await self._told(area, [path.relative] if path.parts else [])
+        if found is not None and found.is_directory:
+            self._areas.directory_changed(area, path.relative, exists=False)
         return path
 
     async def make_directory(self, principal: Principal, path: DatasetPath) -> DatasetPath:
@@ -242,6 +253,7 @@ class Files:
         if not path.parts:
             raise BadPath(f"{path} is an area")
         await self._workers.run(Lane.DISK, area.files.make_directory, path.relative)
+        self._areas.directory_changed(area, path.relative, exists=True)
         return path
 
     async def add_notebook(self, principal: Principal, path: DatasetPath) -> DatasetPath:
@@ -271,6 +283,7 @@ class Files:
         src: DatasetPath,
         dst: DatasetPath,
         *,
+        exact: bool = False,
         expected: str | None = None,
         new: bool = False,
     ) -> DatasetPath:
@@ -281,6 +294,8 @@ class Files:
 
         Parameters
         ----------
+        exact
+            `dst` is the new path, whatever it looks like; nothing may be there.
         expected
             Generation of `src`; None for any.
         new
@@ -292,6 +307,8 @@ class Files:
             `src` is another generation, or something is there where it goes.
         DatasetNotFound
             There is no `src`.
+        AlreadyExists
+            There is something at an exact `dst`.
         BadPath
             `src` or `dst` lies in no area, or `dst` can not take it.
         """
@@ -300,7 +317,7 @@ class Files:
         if not src.parts:
             raise BadPath(f"{src} is an area and can not move", hint="copy it, and remove its contents")
         found = await self._workers.run(Lane.DISK, source.files.get, src.relative)
-        goal = await self._destination(goal_area, src, dst)
+        goal = await self._destination(goal_area, src, dst, exact=exact)
         try:
             if found.is_directory:
                 check_expected(found, src.relative, expected)
@@ -310,6 +327,9 @@ class Files:
         finally:
             await self._told(source, [src.relative])
             await self._told(goal_area, [goal.relative])
+        if found.is_directory:
+            self._areas.directory_changed(source, src.relative, exists=False)
+            self._areas.directory_changed(goal_area, goal.relative, exists=True)
         return goal
 
     async def _move_directory(
@@ -367,6 +387,7 @@ class Files:
         src: DatasetPath,
         dst: DatasetPath,
         *,
+        exact: bool = False,
         expected: str | None = None,
         new: bool = False,
     ) -> DatasetPath:
@@ -374,7 +395,7 @@ class Files:
 
         Parameters
         ----------
-        expected, new
+        exact, expected, new
             As `move`.
 
         Raises
@@ -383,6 +404,8 @@ class Files:
             `src` is another generation, or something is there where it goes.
         DatasetNotFound, RootNotFound
             There is no `src`.
+        AlreadyExists
+            There is something at an exact `dst`.
         BadPath
             `dst` lies in no area, or can not take it.
         PublisherUnavailable
@@ -390,7 +413,7 @@ class Files:
         """
         goal_area = await self.area(principal, dst.root)
         source = self._areas.find(principal, src.root)
-        goal = await self._destination(goal_area, src, dst)
+        goal = await self._destination(goal_area, src, dst, exact=exact)
         if new and await self._workers.run(Lane.DISK, goal_area.files.find, goal.relative) is not None:
             raise DatasetChanged(f"there is {goal} already", path=str(goal))
         if expected not in {None, "*"} and (await self._library.entry(principal, src)).etag != expected:
@@ -506,8 +529,15 @@ class Files:
             finally:
                 await self.drop(incoming)
 
-    async def _destination(self, area: Area, src: DatasetPath, dst: DatasetPath) -> DatasetPath:
+    async def _destination(
+        self, area: Area, src: DatasetPath, dst: DatasetPath, *, exact: bool
+    ) -> DatasetPath:
         found = await self._workers.run(Lane.DISK, area.files.find, dst.relative)
+        if exact:
+            if found is not None:
+                raise AlreadyExists(f"{dst} exists already")
+            check_target(dst.parts)
+            return dst
         into = found.is_directory if found is not None else not PurePosixPath(dst.name).suffix
         goal = DatasetPath(dst.root, (*dst.parts, src.name)) if into else dst
         check_target(goal.parts)

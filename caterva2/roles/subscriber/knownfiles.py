@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Sequence
 
 from caterva2.errors import InternalError
 from caterva2.model.datasets import Entry
@@ -52,6 +53,13 @@ class KnownFiles:
         if path in self._unsaved:
             return self._unsaved[path]
         return await self._workers.run(Lane.DISK, self._catalog.get, self._root, path)
+
+    async def get_many(self, paths: Sequence[str]) -> dict[str, Entry]:
+        """Return what is known of some files, by path."""
+        found = await self._workers.run(Lane.DISK, self._catalog.get_many, self._root, paths)
+        if self._unsaved:
+            found.update({path: entry for path in paths if (entry := self._unsaved.get(path)) is not None})
+        return found
 
     async def put(self, entry: Entry) -> None:
         """Take up a file, or a new generation of it."""

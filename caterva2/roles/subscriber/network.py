@@ -176,7 +176,7 @@ class Network:
     async def _update(self, info: BrokerRoot) -> None:
         new = info.name not in self._roots
         root = self._made(info.name, info.http)
-        before = (root.http, root.status)
+        before = (root.http, root.seen_status)
         root.status = info.status
         if root.http != info.http:
             await root.move(info.http)
@@ -184,8 +184,8 @@ class Network:
                 await root.files.keep(http=info.http)
         if info.status is RootStatus.ONLINE:
             root.poke()
-        if new or before != (root.http, root.status):
-            status = root.status or RootStatus.ONLINE
+        if new or before != (root.http, root.seen_status):
+            status = root.seen_status or RootStatus.ONLINE
             self._hub.publish(RootChanged(root=info.name, http=info.http, status=status))
 
     async def _received(self, envelope: Envelope) -> None:

@@ -56,10 +56,12 @@ class Caller(NamedTuple):
 
 @dataclass(slots=True, kw_only=True)
 class Reply:
-    """An answer with data. Exactly one of `buffers`, `stream` and `read` is there.
+    """An answer with data. Exactly one of `buffers`, `stream`, `read` and `make` is there.
 
     Attributes
     ----------
+    make
+        Gives the buffers; not called for a client that has them already. It may set `headers`.
     read
         Gives any bytes ``[start, stop)`` of a body of `length` bytes.
     prepare
@@ -74,6 +76,7 @@ class Reply:
     freshness: Freshness
     media: str = wire.BINARY
     buffers: Sequence[Buffer] | None = None
+    make: Callable[[], Awaitable[Sequence[Buffer]]] | None = None
     stream: AsyncGenerator[Buffer, None] | None = None
     read: Callable[[int, int], AsyncIterator[Buffer]] | None = None
     prepare: Callable[[Sequence[tuple[int, int]]], Awaitable[None]] | None = None
@@ -117,21 +120,21 @@ class Reads:
         if query.filter is not None or query.sortby is not None:
             if caller.has(_combined(file.entry.etag, query)):
                 return self._unchanged(file, _combined(file.entry.etag, query))
-            return _labelled(await self._selected(file, query, caller), file.entry)
+            return labelled(await self._selected(file, query, caller), file.entry)
         if query.indices is not None:
             if caller.has(_combined(file.entry.etag, query)):
                 return self._unchanged(file, _combined(file.entry.etag, query))
-            return _labelled(await self._gathered(file, query, caller), file.entry)
-        return _labelled(await self._window(file, query, caller), file.entry)
+            return labelled(await self._gathered(file, query, caller), file.entry)
+        return labelled(await self._window(file, query, caller), file.entry)
 
     async def download(self, principal: Principal, path: DatasetPath, caller: Caller) -> Reply:
         """Answer ``/api/download``: a whole file as it was published."""
         plain = await self._library.open_plain(principal, path)
         if plain is not None and not caller.frames:
             frame, entry = plain
-            return _labelled(self._plain_local(path, frame, entry), entry)
+            return labelled(self._plain_local(path, frame, entry), entry)
         file = await self._library.open(principal, path)
-        return _labelled(await self._downloaded(file, caller), file.entry)
+        return labelled(await self._downloaded(file, caller), file.entry)
 
     async def chunk(self, principal: Principal, path: DatasetPath, nchunk: int, caller: Caller) -> Reply:
         """Answer ``/api/chunk``: one stored chunk."""
@@ -139,7 +142,7 @@ class Reads:
         etag = f"{file.entry.etag}-chunk{nchunk}"
         if caller.has(etag):
             return self._unchanged(file, etag)
-        return _labelled(await self._stored_chunk(file, nchunk), file.entry)
+        return labelled(await self._stored_chunk(file, nchunk), file.entry)
 
     async def renew(self, principal: Principal, path: DatasetPath) -> None:
         """Take up the new generation of a file that changed while it was read."""
@@ -214,7 +217,7 @@ class Reads:
             etag=etag, freshness=self._library.freshness(file.path), buffers=(), length=0,
             mtime_ns=file.entry.mtime_ns,
         )  # fmt: skip
-        return _labelled(reply, file.entry)
+        return labelled(reply, file.entry)
 
     def _whole(self, file: StoredFile, suffix: str = "", headers: dict[str, str] | None = None) -> Reply:
         name = file.path.name + suffix
@@ -303,7 +306,7 @@ class Reads:
         )  # fmt: skip
 
 
-def _labelled(reply: Reply, entry: Entry) -> Reply:
+def labelled(reply: Reply, entry: Entry) -> Reply:
     """Tell the generation: a client that reads in several requests must not mix two."""
     reply.headers[wire.GENERATION] = entry.etag
     return reply

@@ -24,7 +24,7 @@ from caterva2.errors import (
     TransportError,
 )
 from caterva2.model.datasets import Entry, FileInfo, entry_problem
-from caterva2.model.events import DatasetChanged, DatasetRemoved, Envelope, Event, Resync
+from caterva2.model.events import DatasetChanged, DatasetRemoved, Envelope, Event, Resync, RootChanged
 from caterva2.model.requests import BlocksRequest
 from caterva2.model.roots import Freshness, RootInfo, RootStatus
 from caterva2.roles.subscriber.knownfiles import KnownFiles
@@ -163,13 +163,13 @@ class RemoteRoot:
             name=self.name,
             http=self.http,
             subscribed=True if self.subscribed else None,
-            status=self._status,
+            status=self.seen_status,
             freshness=str(self.freshness) if self.subscribed else None,
             error=self.error if self.subscribed and not self._linked else None,
         )
 
     @property
-    def _status(self) -> RootStatus | None:
+    def seen_status(self) -> RootStatus | None:
         """What is seen of the publisher here; before a subscription, what the broker says."""
         if not self.subscribed or not (self._ready.is_set() or self._settled.is_set()):
             return self.status
@@ -292,20 +292,29 @@ class RemoteRoot:
 
     async def _opened(self) -> None:
         await self._sync()
+        before = self.seen_status
         if not self._linked:
             logger.info("connected to the publisher of %s at %s", self.name, self.http)
         self._linked = True
         self._silent_at = None
         self.error = None
+        self._tell_status(before)
         await self._remember()
 
+    def _tell_status(self, before: RootStatus | None) -> None:
+        status = self.seen_status
+        if status is not None and status is not before:
+            self._hub.publish(RootChanged(root=self.name, http=self.http, status=status))
+
     def _lost(self, reason: str) -> None:
+        before = self.seen_status
         if self._linked:
             logger.warning("lost the publisher of %s at %s: %s", self.name, self.http, reason)
             self._synced_at = time.time()
         self._linked = False
         self.error = reason
         self._settled.set()
+        self._tell_status(before)
 
     async def _received(self, envelope: Envelope) -> None:
         self._traffic.heard(envelope.at)

@@ -27,8 +27,10 @@ from caterva2.roles.subscriber.reads import Reads
 from caterva2.roles.subscriber.slices import SliceReader
 from caterva2.roles.subscriber.tables import Tables
 from caterva2.roles.subscriber.traffic import Traffic
+from caterva2.roles.subscriber.tree import Tree
 from caterva2.roles.subscriber.uploads import Uploads
 from caterva2.roles.subscriber.verification import Verifier
+from caterva2.roles.subscriber.windows import Windows
 from caterva2.roles.subscriber.zarrview import ZarrView
 from caterva2.roles.watcher import Watcher
 from caterva2.runtime.clock import SystemClock
@@ -104,14 +106,19 @@ class Subscriber:
             network=self.network, areas=areas, access=self.access, catalog=catalog, cache=cache,
             workers=workers, evaluator=self.evaluator,
         )  # fmt: skip
-        tables = Tables(slices, self.evaluator, workers)
+        self.tables = Tables(slices, self.evaluator, workers)
         gatherer = Gatherer(slices, workers)
-        self.reads = Reads(self.library, self._reader, slices, gatherer, tables, workers)
+        self.reads = Reads(self.library, self._reader, slices, gatherer, self.tables, workers)
+        self.windows = Windows(self.library, slices, self.tables, workers)
         self.zarr = ZarrView(self.library, slices, workers)
         self.verifier = Verifier()
         self.files = Files(areas, self.library, self.reads, self.verifier, workers)
         self.uploads = Uploads(self.files, areas, workers, SystemClock())
         self.exprs = Expressions(self.library.lazy, AreaStore(self.files, slices))
+        self.tree = Tree(
+            library=self.library, network=self.network, areas=areas, access=self.access, catalog=catalog,
+            workers=workers,
+        )  # fmt: skip
         self.explain = Explainer(self.library, self.evaluator, workers)
 
     def allow(self, principal: Principal, event: Event) -> bool:
@@ -124,21 +131,27 @@ class Subscriber:
             return False
         return self.areas.may_see(principal, root) and self.access.may_see(principal, name)
 
-    async def start(self) -> None:
-        """Take up the cache, the own directories and the network."""
+    async def start(self, *, embedded: bool = False) -> None:
+        """Take up the cache, the own directories and the network.
+
+        Parameters
+        ----------
+        embedded
+            It is a part of another program, whose memory is its own matter, and whose directories may be
+            large: what changed in the areas since the last run is looked for in the background.
+        """
         await self._workers.run(Lane.DISK, self.cache.load)
         await self._workers.run(Lane.DISK, self.areas.load)
         await self.uploads.start()
         self._tasks.spawn("expire uploads", self.uploads.run)
         self._tasks.spawn("void changed files", self._void_changed)
-        self._tasks.spawn("give back memory", self._give_back_memory)
+        if not embedded:
+            self._tasks.spawn("give back memory", self._give_back_memory)
         if self.accounts is not None:
             self._tasks.spawn("start evaluators", self._processes.start)
         for area in self.areas.common.values():
-            try:
-                await self.areas.start(area)
-            except Caterva2Error as exc:
-                logger.warning("changes of %s can not be told now: %s", area.name, exc.message)
+            if not embedded:
+                await self._look(area)
             self._tasks.spawn(f"watch {area.name}", functools.partial(self._watch, area))
         await self.network.start()
 
@@ -149,6 +162,8 @@ class Subscriber:
         await self._reader.stop()
         await self.evaluator.stop()
         await self._processes.stop()
+        await self.tree.stop()
+        await self.tables.stop()
         await self.library.stop()
         await self.uploads.stop()
         await self.verifier.stop()
@@ -161,7 +176,14 @@ class Subscriber:
             await asyncio.sleep(LOOK_S)
             await self._workers.run(Lane.DISK, give_back_memory, ENOUGH_MEMORY)
 
+    async def _look(self, area: Area) -> None:
+        try:
+            await self.areas.start(area)
+        except Caterva2Error as exc:
+            logger.warning("changes of %s can not be told now: %s", area.name, exc.message)
+
     async def _watch(self, area: Area) -> None:
+        await self._look(area)
         async for paths in Watcher(area.source, self._workers).changes():
             try:
                 await area.root.refresh(paths)

@@ -233,7 +233,9 @@ def _begun(area: Area, id_: str, owner: str, wanted: NewUpload, goal: DatasetPat
 
 def _left(area: Area) -> list[tuple[str, str, NewUpload, float]]:
     """Return name, owner, announcement and time of the uploads in an area. Blocking."""
-    found = []
+    found: list[tuple[str, str, NewUpload, float]] = []
+    if not area.files.has_staging:
+        return found
     with os.scandir(area.files.staging) as entries:
         for entry in list(entries):
             if entry.name.endswith(KEPT) and not os.path.exists(entry.path + NOTE):

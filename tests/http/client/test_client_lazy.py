@@ -148,3 +148,12 @@ def test_commands_make_and_explain(urlbase: str, capsys: pytest.CaptureFixture[s
 def test_wrong_operand_is_wrong_usage(urlbase: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--subscriber", urlbase, "expr", "x", "a + 1", "a"]) == 2
     assert "VARIABLE=PATH" in capsys.readouterr().err
+
+
+def test_command_shows_selected_rows_in_order(urlbase: str, capsys: pytest.CaptureFixture[str]) -> None:
+    last = TABLE[TABLE["p"] > 3][::-1][:2]
+    shown = cat2cli(urlbase, capsys, "show", "@public/t.b2nd[0:2]", "--filter", "p > 3", "--sortby=-q")
+    told: Any = json.loads(cat2cli(urlbase, capsys, "show", "@public/t.b2nd[0:2]", "--sortby=-p", "--json"))
+
+    assert shown == f"{last}\n"
+    assert told["data"]["p"] == sorted(TABLE["p"].tolist(), reverse=True)[:2]

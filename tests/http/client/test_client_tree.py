@@ -143,6 +143,46 @@ def test_array_without_copy_is_refused(cube: Dataset) -> None:
         np.array(cube, copy=False)
 
 
+def test_numpy_functions_take_datasets(cube: Dataset) -> None:
+    np.testing.assert_array_equal(np.add(cube, 1), CUBE + 1)  # type: ignore[call-overload]
+    np.testing.assert_array_equal(np.stack([cube, cube]), np.stack([CUBE, CUBE]))  # type: ignore[list-item]
+    np.testing.assert_array_equal(CUBE - np.asarray(cube), np.zeros_like(CUBE))
+    assert np.mean(cube) == CUBE.mean()  # type: ignore[call-overload]
+    assert np.array(cube, copy=True).dtype == CUBE.dtype
+
+
+@pytest.mark.parametrize("points", [None, 7, 1000])
+@pytest.mark.parametrize("key", [None, 1, (0, slice(3, 33)), (..., slice(1, 40, 3)), (2, 5, 6)], ids=str)
+def test_window_is_every_kth_item(cube: Dataset, key: Any, points: int | None) -> None:
+    whole = np.asarray(CUBE[... if key is None else key])
+
+    data, steps = cube.window(key, points=points)
+
+    own = [3 if isinstance(part, slice) and part.step == 3 else 1 for part in np.index_exp[key or ...]]
+    thin = whole[tuple(slice(None, None, step // own[-1] if i == whole.ndim - 1 else step)
+                       for i, step in enumerate(steps))]  # fmt: skip
+    np.testing.assert_array_equal(data, thin)
+    assert all(n <= (points or n) for n in data.shape)
+
+
+def test_window_of_a_field(served: Served, client: Client) -> None:
+    table = np.array([(i, i / 2) for i in range(30)], [("a", "<i4"), ("b", "<f8")])
+    served.add_array("table.b2nd", table)
+    dataset: Any = client.get(f"{served.root}/table.b2nd")
+
+    data, steps = dataset.window((slice(10, 30),), points=10, field="b")
+
+    assert steps == (2,)
+    np.testing.assert_array_equal(data, table["b"][10:30:2])
+
+
+def test_window_of_a_dataset_that_is_gone_is_not_found(client: Client, cube: Dataset) -> None:
+    gone = Dataset("gone.b2nd", cube.root, client.urlbase)
+
+    with pytest.raises(DatasetNotFound):
+        gone.window()
+
+
 def test_fetch_takes_text_key_or_nothing(cube: Dataset) -> None:
     np.testing.assert_array_equal(cube.fetch("0, ..., 1:3"), CUBE[0, ..., 1:3])
     np.testing.assert_array_equal(cube.fetch((0, slice(2))), CUBE[0, :2])

@@ -5,11 +5,10 @@ from __future__ import annotations
 import pytest
 
 from caterva2.cli.commands import COMMANDS
-from caterva2.cli.commands.events import concerns
-from caterva2.cli.commands.show import split_slice
-from caterva2.cli.commands.tree import draw, grow
-from caterva2.model.events import DatasetRemoved, Event, Resync, RootChanged
+from caterva2.client.display import draw_tree, grow_tree
+from caterva2.model.events import DatasetRemoved, Event, Resync, RootChanged, concerns
 from caterva2.model.roots import RootStatus
+from caterva2.model.slicing import split_slice
 
 
 @pytest.mark.parametrize(
@@ -28,9 +27,9 @@ def test_slice_is_what_stands_in_the_last_brackets(argument: str, expected: tupl
 
 
 def test_tree_is_drawn_with_branches() -> None:
-    tree = grow(["README.md", "dir1/a", "dir1/sub/b", "dir2/c"])
+    tree = grow_tree(["README.md", "dir1/a", "dir1/sub/b", "dir2/c"])
 
-    assert list(draw(tree)) == [
+    assert list(draw_tree(tree)) == [
         "├── README.md",
         "├── dir1",
         "│   ├── a",
@@ -42,7 +41,7 @@ def test_tree_is_drawn_with_branches() -> None:
 
 
 def test_tree_of_nothing_is_empty() -> None:
-    assert list(draw(grow([]))) == []
+    assert list(draw_tree(grow_tree([]))) == []
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 
 from caterva2.compute.frames import ArrayMeta
-from caterva2.compute.tables import SortKey, check_table, chosen_rows, collected, sort_keys
+from caterva2.compute.tables import Ordering, SortKey, check_table, chosen_rows, collected, sort_keys
 from caterva2.errors import BadRequest
 
 DTYPE = np.dtype(
@@ -92,3 +95,31 @@ def test_chosen_rows_keep_all_fields() -> None:
 def test_only_structured_arrays_of_one_dimension_have_rows(meta: ArrayMeta) -> None:
     with pytest.raises(BadRequest, match="structured arrays of one dimension"):
         check_table(meta, "filter")
+
+
+PIECES = np.dtype([("f", "<f4"), ("i", ">i2"), ("s", "S2"), ("t", "M8[s]"), ("-i", "i1")])
+
+
+@given(
+    hnp.arrays(PIECES, st.integers(0, 30)),
+    st.sampled_from([None, "f", "i", "s", "t", "-f", "-i", "-s", "-t", "--i", "s,-f", "-t,i,f"]),
+    st.none() | st.integers(0, 2**30),
+    st.integers(1, 8),
+)
+def test_numbers_of_rows_are_those_of_the_rows_that_are_put_together(
+    table: Any, sortby: str | None, seed: int | None, step: int
+) -> None:
+    n = len(table)
+    meta = ArrayMeta((n,), (max(n, 1),), (max(n, 1),), PIECES)
+    mask = None if seed is None else np.random.default_rng(seed).integers(0, 2, n).astype(bool)
+    keys = () if sortby is None else sort_keys(meta, sortby)
+    ordering = Ordering(meta, keys)
+    for start in range(0, n, step):
+        stop = min(n, start + step)
+        part = None if mask is None else mask[start:stop]
+        ordering.add(start, stop, part, table[start:stop] if keys else None)
+
+    chosen = table if mask is None else chosen_rows(table, mask)
+    wanted = collected([chosen.copy()], meta, keys)
+
+    assert table[ordering.rows()].tobytes() == wanted.tobytes()

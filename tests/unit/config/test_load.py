@@ -235,8 +235,8 @@ class TestComplaints:
         [
             ("[broker]\nhtpp = 'a:1'", "broker.htpp: unknown key, expected one of http, loglevel, "
                                        "secret, statedir (did you mean http?)"),
-            ("[brokr]", "brokr: unknown section, expected one of broker, client, mail, publisher, subscriber "
-                        "(did you mean broker?)"),
+            ("[brokr]", "brokr: unknown section, expected one of broker, client, jupyter, mail, "
+                        "publisher, subscriber (did you mean broker?)"),
             ("broker = 5", "broker: expected a section [broker], found 5"),
             ("[broker]\nhttp = 5", 'broker.http: expected an address such as "localhost:8000", found 5'),
             ("[broker]\nloglevel = 'loud'", "broker.loglevel: expected one of debug, info, warning, "

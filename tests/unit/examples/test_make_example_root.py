@@ -70,6 +70,8 @@ def test_root_holds_exactly_the_described_files(root: Path) -> None:
             "measured/elevation/jacksboro.b2nd",
             "measured/volume/head.b2nd",
             "measured/volume/phantom.b2nd",
+            *(f"simulated/tomography/{name}.b2nd" for name in ("exposures", "phantom")),
+            *(f"simulated/weather/{name}.b2nd" for name in ("lat", "lon", "rain", "temperature", "time")),
         ]
     )
 
@@ -122,19 +124,52 @@ def test_phantom_volume_equals_the_data_in_its_package(root: Path) -> None:
     np.testing.assert_array_equal(stored[:], images.transpose(), strict=True)
 
 
-@pytest.mark.parametrize("name", ["elevation/jacksboro", "volume/head", "volume/phantom"])
-def test_measured_data_name_their_source_and_licence(root: Path, name: str) -> None:
-    stored = blosc2.open(str(root / f"measured/{name}.b2nd"), mode="r")
+@pytest.mark.parametrize(
+    "name",
+    [
+        "measured/elevation/jacksboro",
+        "measured/volume/head",
+        "measured/volume/phantom",
+        "simulated/tomography/exposures",
+        "simulated/tomography/phantom",
+        "simulated/weather/rain",
+        "simulated/weather/temperature",
+    ],
+)
+def test_data_name_their_source_and_licence(root: Path, name: str) -> None:
+    stored = blosc2.open(str(root / f"{name}.b2nd"), mode="r")
 
     assert stored.vlmeta["source"]
     assert stored.vlmeta["license"]
 
 
+def test_exposures_are_the_shadow_of_the_phantom(root: Path) -> None:
+    phantom = blosc2.open(str(root / "simulated/tomography/phantom.b2nd"), mode="r")
+    exposures = blosc2.open(str(root / "simulated/tomography/exposures.b2nd"), mode="r")
+
+    # The first exposure looks along y, the middle one along x; a pixel is 2 / 128 long.
+    absorbed = -np.log(exposures[:][[0, 60]] / exposures.vlmeta["flat_field"])
+
+    inside = np.s_[8:56, 24:104]
+    np.testing.assert_allclose(absorbed[0][inside], phantom[:].sum(axis=1)[inside] / 64, atol=0.2)
+    np.testing.assert_allclose(absorbed[1][inside], phantom[:].sum(axis=2)[inside] / 64, atol=0.2)
+
+
+def test_weather_has_its_seasons(root: Path) -> None:
+    stored = blosc2.open(str(root / "simulated/weather/temperature.b2nd"), mode="r")
+
+    celsius = stored[:] * stored.vlmeta["scale_factor"]
+
+    # July against January, north against south.
+    assert celsius[190, -8:].mean() > celsius[10, -8:].mean() + 20
+    assert celsius[190, :8].mean() < celsius[10, :8].mean() - 20
+
+
 def test_second_run_leaves_every_file_untouched(tmp_path: Path) -> None:
-    make_example_root.main([str(tmp_path), "--small"])
+    make_example_root.main([str(tmp_path)])
     before = {path: path.stat().st_ino for path in tmp_path.rglob("*")}
 
-    make_example_root.main([str(tmp_path), "--small"])
+    make_example_root.main([str(tmp_path)])
 
     assert {path: path.stat().st_ino for path in tmp_path.rglob("*")} == before
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from caterva2.errors import BadSlice
@@ -108,7 +108,6 @@ def test_chunks_touched_are_those_that_hold_selected_items(
         assert np.ravel_multi_index(coords, grid) == nchunk if grid else coords == ()
 
 
-@settings(deadline=None)  # windows of many chunks
 @given(cut)
 def test_parts_within_chunks_make_up_the_window(
     case: tuple[tuple[int, ...], Any, tuple[int, ...]],

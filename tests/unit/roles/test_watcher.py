@@ -40,7 +40,7 @@ class Watching:
     def paths(self) -> set[str]:
         return set().union(*self.told)
 
-    async def until(self, *wanted: str, timeout_s: float = 10.0) -> None:
+    async def until(self, *wanted: str, timeout_s: float = 30.0) -> None:
         async with asyncio.timeout(timeout_s), self._more:
             await self._more.wait_for(lambda: set(wanted) <= self.paths)
 
@@ -252,6 +252,17 @@ async def test_new_directories_one_after_the_other_need_few_watchers(tmp_path):
 
         assert len(w.watcher._watched) == 11
         assert len(w.watcher._feeders) <= 3
+
+
+async def test_no_notice_is_lost_while_directories_are_made(tmp_path):
+    names = [f"{i}.txt" for i in range(60)]
+    async with watching(tmp_path) as w:
+        for i, name in enumerate(names):
+            (w.root / name).write_text("x")
+            (w.root / f"d{i}").mkdir()
+            await asyncio.sleep(0.02)  # the rhythm at which notices and new watchers cross
+
+        await w.until(*names)
 
 
 async def test_many_new_directories_are_all_found(tmp_path):

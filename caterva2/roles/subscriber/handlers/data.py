@@ -9,7 +9,7 @@ from caterva2.compute.frames import Buffer
 from caterva2.errors import DatasetChanged, RangeNotSatisfiable
 from caterva2.model import wire
 from caterva2.model.paths import DatasetPath
-from caterva2.model.requests import ChunkQuery, FetchQuery
+from caterva2.model.requests import ChunkQuery, FetchQuery, WindowQuery
 from caterva2.roles.subscriber.reads import Caller, Reply
 from caterva2.roles.subscriber.service import Subscriber
 from caterva2.transport.answers import Read, attachment
@@ -77,6 +77,10 @@ class DataHandler(BaseHandler[Subscriber]):
                 raise RangeNotSatisfiable("a computed answer has no byte ranges", hint="ask without Range")
             if self.not_modified(reply.etag):
                 return
+            if reply.make is not None:
+                reply.buffers = await reply.make()
+                for name, value in reply.headers.items():
+                    headers[name] = value
             if reply.buffers is not None:
                 await self._send_buffers(reply.buffers, reply.media)
             elif reply.stream is not None:
@@ -120,6 +124,15 @@ class FetchHandler(DataHandler):
     async def _answer(self, path: str, query: FetchQuery) -> None:
         where, caller = DatasetPath.from_url(path), self.caller()
         await self.send_reply(where, lambda: self.service.reads.fetch(self.principal, where, query, caller))
+
+
+class WindowHandler(DataHandler):
+    """GET /api/window/{path}."""
+
+    async def get(self, path: str) -> None:
+        """Look at a part of a dataset."""
+        where, query = DatasetPath.from_url(path), self.query(WindowQuery)
+        await self.send_reply(where, lambda: self.service.windows.look(self.principal, where, query))
 
 
 class DownloadHandler(DataHandler):

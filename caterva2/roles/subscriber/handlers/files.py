@@ -271,9 +271,11 @@ class MoveHandler(BaseHandler[Subscriber]):
         body = self.json_body(MoveBody)
         src, dst = DatasetPath.parse(body.src), DatasetPath.parse(body.dst)
         expected, new = wanted_etag(self.request.headers), wants_new(self.request.headers)
-        self.send_json(
-            str(await self.service.files.move(self.principal, src, dst, expected=expected, new=new))
+        exact = body.exact
+        moved = await self.service.files.move(
+            self.principal, src, dst, exact=exact, expected=expected, new=new
         )
+        self.send_json(str(moved))
 
 
 class CopyHandler(BaseHandler[Subscriber]):
@@ -284,9 +286,11 @@ class CopyHandler(BaseHandler[Subscriber]):
         body = self.json_body(MoveBody)
         src, dst = DatasetPath.parse(body.src), DatasetPath.parse(body.dst)
         expected, new = wanted_etag(self.request.headers), wants_new(self.request.headers)
-        self.send_json(
-            str(await self.service.files.copy(self.principal, src, dst, expected=expected, new=new))
+        exact = body.exact
+        copied = await self.service.files.copy(
+            self.principal, src, dst, exact=exact, expected=expected, new=new
         )
+        self.send_json(str(copied))
 
 
 class MkdirHandler(BaseHandler[Subscriber]):

@@ -1,0 +1,137 @@
+"""The events of a subscriber: one connection to it, and a websocket for each page that listens."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncGenerator, Callable, Mapping
+from typing import TYPE_CHECKING, cast
+
+from caterva2.client.events import EventStream
+from caterva2.errors import Caterva2Error, ConnectFailed
+from caterva2.model.events import Resync
+from caterva2.runtime.hub import Hub
+
+if TYPE_CHECKING:
+    from caterva2.client.urlbase import Urlbase
+    from caterva2.model.events import Envelope
+
+logger = logging.getLogger(__name__)
+
+PATIENCE_S = 5.0
+"""So long a page that comes waits for the connection to the subscriber."""
+AGAIN_S = 5.0
+"""Pause before asking again for what was refused."""
+
+
+class EventRelay:
+    """Follows a subscriber as soon as somebody listens, and tells all of them what it hears.
+
+    Listeners are told with numbers of our own, so that they resume here; what was missed upstream comes
+    as a `Resync`. When the subscriber goes away they are sent away too, as if they were its own.
+
+    Parameters
+    ----------
+    urlbase
+        The subscriber.
+    headers
+        Gives what tells who asks.
+    shown
+        What the subscriber is called in messages.
+    """
+
+    def __init__(self, urlbase: Urlbase, headers: Callable[[], Mapping[str, str]], shown: str) -> None:
+        self.hub = Hub()
+        self._urlbase = urlbase
+        self._headers = headers
+        self._shown = shown
+        self._task: asyncio.Task[None] | None = None
+        self._ending: set[asyncio.Task[None]] = set()
+        self._stands = asyncio.Event()
+        self._leave: set[Callable[[], None]] = set()
+        self._position: tuple[str, int] | None = None
+        self._refusal: Caterva2Error | None = None
+
+    @property
+    def stands(self) -> bool:
+        """Whether the connection to the subscriber stands."""
+        return self._stands.is_set()
+
+    async def connect(self) -> None:
+        """Wait until the connection to the subscriber stands.
+
+        Raises
+        ------
+        Caterva2Error
+            It does not come about soon, or is refused.
+        """
+        if self._task is None:
+            self._task = asyncio.create_task(self._follow(), name=f"events of {self._shown}")
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                await self._stands.wait()
+        except TimeoutError as exc:
+            raise self._refusal or ConnectFailed(f"cannot follow the events of {self._shown}") from exc
+
+    def join(self, leave: Callable[[], None]) -> None:
+        """Have `leave` called when the subscriber goes away."""
+        self._leave.add(leave)
+
+    def part(self, leave: Callable[[], None]) -> None:
+        """Undo `join`."""
+        self._leave.discard(leave)
+
+    def restart(self) -> None:
+        """Connect again, for another asks now: what may be seen is no longer the same."""
+        if self._task is None:
+            return
+        self._ending.add(self._task)
+        self._task.add_done_callback(self._ending.discard)
+        self._task.cancel()
+        self._position = None
+        self._task = asyncio.create_task(self._follow(), name=f"events of {self._shown}")
+        self.hub.publish(Resync())
+
+    async def close(self) -> None:
+        """Stop; listeners are sent away."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.wait([task, *self._ending])
+        self.hub.close()
+        self._send_away()
+
+    async def _follow(self) -> None:
+        while True:
+            epoch, since = self._position or (None, None)
+            stream = EventStream(
+                self._urlbase, headers=self._headers(), epoch=epoch, since=since, on_change=self._changed
+            )
+            try:
+                async with contextlib.aclosing(
+                    cast("AsyncGenerator[Envelope, None]", aiter(stream))
+                ) as envelopes:
+                    async for envelope in envelopes:
+                        self._position = (envelope.epoch, envelope.seq) if envelope.epoch else None
+                        self.hub.publish(envelope.event)
+            except Caterva2Error as exc:
+                self._refusal = exc
+                logger.info("no events from %s: %s", self._shown, exc)
+            except Exception:
+                logger.exception("following %s failed", self._shown)
+            finally:
+                self._changed(False)
+            await asyncio.sleep(AGAIN_S)
+
+    def _changed(self, stands: bool) -> None:
+        if stands:
+            self._refusal = None
+            self._stands.set()
+        elif self._stands.is_set():
+            self._stands.clear()
+            self._send_away()
+
+    def _send_away(self) -> None:
+        for leave in tuple(self._leave):
+            leave()

@@ -1,0 +1,49 @@
+/** What carries requests: JupyterLab with its tokens in one place, the page of a subscriber in another. */
+
+/** Something that reaches a server. Addresses are absolute. */
+export interface Host {
+  /** Send a request; the answer may have any status. */
+  request(url: string, init?: RequestInit): Promise<Response>;
+  /** Open a websocket; `url` begins with `http`, as for requests. */
+  socket(url: string): WebSocket;
+  /** Send a body and tell how far it is, which `fetch` can not. */
+  upload(url: string, body: FormData, options: UploadOptions): Promise<Response>;
+}
+
+/** How a body is sent. */
+export interface UploadOptions {
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: ((sent: number, total: number) => void) | undefined;
+}
+
+/** Send a body by XMLHttpRequest, the only way to see how far an upload is. */
+export function sendWithProgress(
+  url: string,
+  body: FormData,
+  { headers = {}, signal, onProgress }: UploadOptions
+): Promise<Response> {
+  return new Promise((resolve, reject) => {
+    const xhr = new XMLHttpRequest();
+    const abort = (): void => xhr.abort();
+    xhr.open('POST', url);
+    xhr.responseType = 'text';
+    for (const [name, value] of Object.entries(headers)) {
+      xhr.setRequestHeader(name, value);
+    }
+    xhr.upload.onprogress = event => onProgress?.(event.loaded, event.total);
+    xhr.onload = () => {
+      const init = { status: xhr.status, statusText: xhr.statusText };
+      resolve(new Response(xhr.status === 204 ? null : xhr.responseText, init));
+    };
+    xhr.onerror = () => reject(new TypeError('network error'));
+    xhr.onabort = () => reject(new DOMException('upload cancelled', 'AbortError'));
+    xhr.onloadend = () => signal?.removeEventListener('abort', abort);
+    if (signal?.aborted) {
+      reject(new DOMException('upload cancelled', 'AbortError'));
+      return;
+    }
+    signal?.addEventListener('abort', abort);
+    xhr.send(body);
+  });
+}

@@ -1,0 +1,19 @@
+/** The plugin that knows the subscribers. */
+import type { JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/application';
+
+import { Connections } from './connections';
+import { ICaterva2 } from './tokens';
+
+const plugin: JupyterFrontEndPlugin<ICaterva2> = {
+  id: '@caterva2/jupyterlab:connections',
+  description: 'Connects to the Caterva2 subscribers of the server extension.',
+  autoStart: true,
+  provides: ICaterva2,
+  activate: (app: JupyterFrontEnd) => {
+    const connections = new Connections(app.serviceManager.serverSettings);
+    void connections.refresh();
+    return connections;
+  }
+};
+
+export default plugin;

@@ -1,0 +1,38 @@
+/** Requests from inside JupyterLab: its server settings, token and XSRF cookie. */
+import { ServerConnection } from '@jupyterlab/services';
+
+import { sendWithProgress, type Host, type UploadOptions } from '../api/host';
+
+export class JupyterHost implements Host {
+  constructor(private readonly settings: ServerConnection.ISettings) {}
+
+  request(url: string, init: RequestInit = {}): Promise<Response> {
+    // Else JupyterLab adds the time to the query, and nothing is ever found in the cache.
+    return ServerConnection.makeRequest(url, { cache: 'no-cache', ...init }, this.settings);
+  }
+
+  socket(url: string): WebSocket {
+    const { baseUrl, wsUrl, appendToken, token, WebSocket } = this.settings;
+    const address = new URL(wsUrl + url.slice(baseUrl.length));
+    if (appendToken && token) {
+      address.searchParams.set('token', token);
+    }
+    return new WebSocket(address.toString());
+  }
+
+  upload(url: string, body: FormData, options: UploadOptions): Promise<Response> {
+    const { token } = this.settings;
+    const xsrf = cookie('_xsrf');
+    const headers = {
+      ...options.headers,
+      ...(token ? { Authorization: `token ${token}` } : {}),
+      ...(xsrf ? { 'X-XSRFToken': xsrf } : {})
+    };
+    return sendWithProgress(url, body, { ...options, headers });
+  }
+}
+
+function cookie(name: string): string | null {
+  const found = document.cookie.split('; ').find(part => part.startsWith(`${name}=`));
+  return found ? found.slice(name.length + 1) : null;
+}

@@ -1,0 +1,816 @@
+/**
+ * The state of the tree: what is known, what is expanded, what is looked for.
+ *
+ * Directories are read page by page when they are shown. Changes that the server
+ * tells are applied; where that does not suffice, what is shown is read again.
+ */
+import type { IDisposable } from '@lumino/disposable';
+import { Signal, type ISignal } from '@lumino/signaling';
+
+import { isAborted, toApiError, type ApiError } from '../api/errors';
+import type { EventFeed, FeedState } from '../api/events';
+import type { CaterEvent, TreeEntry, TreeKind, TreePage, TreeState } from '../api/types';
+import type { TreeOptions } from '../api/client';
+import { entryOf } from './entries';
+import { Debouncer, REAL_CLOCK, type Clock } from './debounce';
+import { ancestorsOf, isWithin, parentOf, rootOf } from './paths';
+
+/** What the tree needs of the API. */
+export interface TreeApi {
+  tree(path: string, options?: TreeOptions, signal?: AbortSignal): Promise<TreePage>;
+}
+
+/** Where the expanded paths are kept from one page load to the next. */
+export interface ExpandedStore {
+  load(): Promise<readonly string[]>;
+  save(paths: readonly string[]): Promise<void>;
+}
+
+export interface CatalogOptions {
+  readonly api: TreeApi;
+  readonly feed: EventFeed;
+  readonly store?: ExpandedStore;
+  /** Rows of the first page of a directory. */
+  readonly pageSize?: number;
+  readonly clock?: Clock;
+}
+
+/** Something in the tree: a root, an area, a directory, a file. */
+export interface TreeNode {
+  readonly path: string;
+  readonly entry: TreeEntry;
+  readonly isContainer: boolean;
+  readonly isLoading: boolean;
+}
+
+/** One line of the tree. */
+export type Row =
+  | {
+      readonly type: 'entry';
+      readonly key: string;
+      readonly node: TreeNode;
+      readonly depth: number;
+      readonly isExpanded: boolean;
+      /** Place among its siblings, from 1, and how many there are. */
+      readonly place: number;
+      readonly siblings: number;
+      /** Its root is not known to be current. */
+      readonly isStale: boolean;
+    }
+  | { readonly type: 'pending'; readonly key: string; readonly parent: string; readonly depth: number }
+  | { readonly type: 'empty'; readonly key: string; readonly parent: string; readonly depth: number }
+  | {
+      readonly type: 'problem';
+      readonly key: string;
+      readonly parent: string;
+      readonly depth: number;
+      readonly error: ApiError;
+    };
+
+const FIRST_PAGE = 200;
+const NEXT_PAGE = 1000;
+/** Rows that are asked for beyond what is shown. */
+const AHEAD = 200;
+const FILTER_MS = 200;
+const SAVE_MS = 500;
+/** Changes that come within this time are answered by one reading. */
+const SETTLE_MS = 150;
+/** Part of the time that may go into reading again what changes without end. */
+const BUSY = 4;
+const CONTAINERS: ReadonlySet<string> = new Set(['root', 'area', 'directory']);
+
+/** A directory, as far as it is known. */
+class Node implements TreeNode {
+  constructor(
+    readonly path: string,
+    public entry: TreeEntry,
+    readonly filter: string
+  ) {}
+
+  /** Null as long as it was not read. */
+  get children(): readonly Node[] | null {
+    return this._children;
+  }
+
+  set children(children: readonly Node[] | null) {
+    this._children = children === null ? null : [...children];
+    this._index = null;
+  }
+
+  child(path: string): Node | null {
+    return this.index.get(path) ?? null;
+  }
+
+  /** Add children behind those that are known; a long directory comes in many pages. */
+  append(children: readonly Node[]): void {
+    this._children ??= [];
+    for (const child of children) {
+      this._children.push(child);
+      this.index.set(child.path, child);
+    }
+  }
+
+  private get index(): Map<string, Node> {
+    this._index ??= new Map((this._children ?? []).map(child => [child.path, child]));
+    return this._index;
+  }
+
+  /** Where the next page begins; null if there is none. */
+  next: string | null = null;
+  total = 0;
+  state: TreeState = 'fresh';
+  error: ApiError | null = null;
+  /** So many children should be known. */
+  wanted = 0;
+  /** What is known must be read again. */
+  isDirty = false;
+  isReading = false;
+  abort = new AbortController();
+
+  get isContainer(): boolean {
+    return CONTAINERS.has(this.entry.kind);
+  }
+
+  get isLoading(): boolean {
+    return this.isReading && this.children === null;
+  }
+
+  /** Stop what is being read, here and below. */
+  stop(): void {
+    this.abort.abort();
+    this.children?.forEach(child => child.stop());
+  }
+
+  private _children: Node[] | null = null;
+  private _index: Map<string, Node> | null = null;
+}
+
+/** The tree of one subscriber. */
+export class Catalog implements IDisposable {
+  constructor({ api, feed, store, pageSize = FIRST_PAGE, clock = REAL_CLOCK }: CatalogOptions) {
+    this._api = api;
+    this._feed = feed;
+    this._store = store ?? null;
+    this._pageSize = pageSize;
+    this._clock = clock;
+    this._root = new Node('', rootEntry(''), '');
+    this._settling = new Debouncer(() => this.readDirty(), SETTLE_MS, clock);
+    this._filtering = new Debouncer(() => this.search(), FILTER_MS, clock);
+    this._saving = new Debouncer(() => void this.save(), SAVE_MS, clock);
+    feed.happened.connect(this.onEvent, this);
+    feed.stateChanged.connect(this.onFeed, this);
+  }
+
+  /** Something of what is shown has changed. */
+  get changed(): ISignal<this, void> {
+    return this._changed;
+  }
+
+  /** Another path is selected. */
+  get selectionChanged(): ISignal<this, string | null> {
+    return this._selectionChanged;
+  }
+
+  get isDisposed(): boolean {
+    return this._isDisposed;
+  }
+
+  /** The lines that are shown, from the top. */
+  get rows(): readonly Row[] {
+    this._rows ??= this.flatten();
+    return this._rows;
+  }
+
+  /** The row that is selected. */
+  get selected(): string | null {
+    return this._selected;
+  }
+
+  /** What is looked for. */
+  get filter(): string {
+    return this._filter;
+  }
+
+  /** Whether the list of roots has never been read. */
+  get isStarting(): boolean {
+    return this._root.children === null && this._root.error === null;
+  }
+
+  /** Why the list of roots could not be read. */
+  get error(): ApiError | null {
+    return this._root.error;
+  }
+
+  /** Whether the broker of the subscriber is out of reach. */
+  get isOffline(): boolean {
+    return this._root.state === 'offline';
+  }
+
+  /** How changes arrive. */
+  get feedState(): FeedState {
+    return this._feed.state;
+  }
+
+  /** How many rows match what is looked for. */
+  get nmatches(): number {
+    return this._search?.children?.reduce((sum, child) => sum + child.total, 0) ?? 0;
+  }
+
+  /** Roots that are not looked through: nothing of them is known here. */
+  get nunsearched(): number {
+    return this._root.children?.filter(child => child.entry.subscribed === false).length ?? 0;
+  }
+
+  /** Whether something that is looked for is still on its way. */
+  get isSearching(): boolean {
+    return this._filter !== '' && (!this._search || (this._search.children ?? []).some(c => c.isReading));
+  }
+
+  /** Begin: expand what was expanded, and read. */
+  async start(): Promise<void> {
+    if (this._store) {
+      const paths = await this._store.load().catch(() => []);
+      paths.forEach(path => this._expanded.add(path));
+    }
+    this.want(this._root, this._pageSize);
+  }
+
+  /** What is known of a path. */
+  find(path: string): TreeNode | null {
+    return this.lookup(this._search, path) ?? this.lookup(this._root, path);
+  }
+
+  select(path: string | null): void {
+    if (path !== this._selected) {
+      this._selected = path;
+      this._selectionChanged.emit(path);
+      this.emit();
+    }
+  }
+
+  isExpanded(path: string): boolean {
+    return this._search ? !this._collapsed.has(path) : this._expanded.has(path);
+  }
+
+  expand(path: string): void {
+    this.setExpanded(path, true);
+  }
+
+  collapse(path: string): void {
+    this.setExpanded(path, false);
+  }
+
+  toggle(path: string): void {
+    this.setExpanded(path, !this.isExpanded(path));
+  }
+
+  collapseAll(): void {
+    this._expanded.clear();
+    this._saving.ask();
+    this.emit();
+  }
+
+  /** Look for a text in names, at any depth of all roots; empty shows the tree again. */
+  setFilter(text: string): void {
+    const filter = text.trim();
+    if (filter === this._filter) {
+      return;
+    }
+    this._filter = filter;
+    if (filter === '') {
+      this._filtering.cancel();
+      this.search();
+    } else {
+      this._filtering.ask();
+    }
+    this.emit();
+  }
+
+  /** Read again what is shown, or what is below one directory. */
+  refresh(path = ''): void {
+    const node = path === '' ? this._root : this.lookup(this._root, path);
+    if (node) {
+      this.soil(node, true);
+    }
+    if (this._search) {
+      this.soil(this._search, true);
+    }
+    this.readDirty();
+  }
+
+  /** Try again to read a directory that could not be read. */
+  retry(path: string): void {
+    const node = path === '' ? this._root : this.lookup(this.shown, path);
+    if (node) {
+      node.error = null;
+      node.isDirty = true;
+      this.want(node, Math.max(node.wanted, this._pageSize));
+    }
+  }
+
+  /** Tell that row `last` of a directory is on the screen; more are read if they are not known. */
+  need(parent: string, last: number): void {
+    const node = parent === '' ? this.shown : this.lookup(this.shown, parent);
+    if (node && node.error === null) {
+      this.want(node, Math.min(last + AHEAD, node.total));
+    }
+  }
+
+  /** Expand what is above a path, select it, and end the search. */
+  async reveal(path: string): Promise<void> {
+    this.setFilter('');
+    this._filtering.flush();
+    for (const ancestor of ancestorsOf(path)) {
+      const parent = this.lookup(this._root, parentOf(ancestor));
+      if (parent) {
+        await this.readUntil(parent, ancestor);
+      }
+      this.expand(ancestor);
+    }
+    const parent = this.lookup(this._root, parentOf(path));
+    if (parent) {
+      await this.readUntil(parent, path);
+    }
+    this.select(path);
+  }
+
+  dispose(): void {
+    if (this._isDisposed) {
+      return;
+    }
+    this._isDisposed = true;
+    this._saving.flush();
+    this._saving.dispose();
+    this._settling.dispose();
+    this._filtering.dispose();
+    this._feed.happened.disconnect(this.onEvent, this);
+    this._feed.stateChanged.disconnect(this.onFeed, this);
+    this._root.stop();
+    this._search?.stop();
+    Signal.clearData(this);
+  }
+
+  // reading
+
+  private get shown(): Node {
+    return this._search ?? this._root;
+  }
+
+  private lookup(from: Node | null, path: string): Node | null {
+    let node = from;
+    if (path === '' || !node) {
+      return node;
+    }
+    if (node === this._search) {
+      // What was found is listed flat, below its root.
+      const root = node.child(rootOf(path));
+      return root?.path === path ? root : (root?.child(path) ?? null);
+    }
+    for (const step of [...ancestorsOf(path), path]) {
+      node = node.child(step);
+      if (!node) {
+        return null;
+      }
+    }
+    return node;
+  }
+
+  /** Make sure that so many children are known; returns at once. */
+  private want(node: Node, count: number): void {
+    node.wanted = Math.max(node.wanted, count);
+    if (!node.isReading && this.isBehind(node)) {
+      void this.read(node);
+    }
+  }
+
+  private isBehind(node: Node): boolean {
+    if (this._isDisposed || node.error !== null || (node === this._search && node.children !== null)) {
+      return false;
+    }
+    if (node.children === null || node.isDirty) {
+      return true;
+    }
+    return node.next !== null && node.children.length < node.wanted;
+  }
+
+  private async read(node: Node): Promise<void> {
+    node.isReading = true;
+    this.emit();
+    try {
+      while (this.isBehind(node)) {
+        if (node.children === null || node.isDirty) {
+          await this.readAgain(node);
+        } else {
+          this.append(node, await this.page(node, node.next, NEXT_PAGE));
+        }
+        this.emit();
+      }
+    } catch (reason) {
+      if (!isAborted(reason)) {
+        node.error = toApiError(reason);
+      }
+    } finally {
+      node.isReading = false;
+      this.emit();
+    }
+  }
+
+  /** Read as much as was known, and put it in its place when all of it is here. */
+  private async readAgain(node: Node): Promise<void> {
+    const begun = this._clock.now();
+    const goal = Math.max(node.children?.length ?? 0, this._pageSize);
+    node.isDirty = false;
+    let page = await this.page(node, null, goal > NEXT_PAGE ? NEXT_PAGE : goal);
+    const entries = [...page.entries];
+    while (page.next !== null && entries.length < goal) {
+      page = await this.page(node, page.next, NEXT_PAGE);
+      entries.push(...page.entries);
+    }
+    this.replace(node, entries);
+    this.take(node, page);
+    this.settle(node, node.children ?? []);
+    this._readUntil = this._clock.now() + (this._clock.now() - begun) * BUSY;
+  }
+
+  private page(node: Node, after: string | null, limit: number): Promise<TreePage> {
+    const options = node.filter ? { filter: node.filter, recursive: true } : {};
+    return this._api.tree(node.path, { ...options, after, limit }, node.abort.signal);
+  }
+
+  private append(node: Node, page: TreePage): void {
+    const added = page.entries.filter(entry => node.child(entry.path) === null);
+    const children = added.map(entry => new Node(entry.path, entry, ''));
+    node.append(children);
+    this.take(node, page);
+    this.settle(node, children);
+  }
+
+  private replace(node: Node, entries: readonly TreeEntry[]): void {
+    const known = new Map((node.children ?? []).map(child => [child.path, child]));
+    node.children = entries.map(entry => {
+      const child = known.get(entry.path);
+      if (!child || child.isContainer !== CONTAINERS.has(entry.kind)) {
+        return new Node(entry.path, entry, '');
+      }
+      known.delete(entry.path);
+      const before = child.entry;
+      child.entry = entry;
+      if (child.children && comesBack(before, entry)) {
+        child.error = null;
+        this.soil(child, true);
+      }
+      return child;
+    });
+    known.forEach(child => child.stop());
+  }
+
+  private take(node: Node, page: TreePage): void {
+    node.next = page.next;
+    node.total = page.next === null ? (node.children?.length ?? 0) : page.total;
+    node.state = page.state;
+    node.error = null;
+  }
+
+  /** Read what is expanded in a directory that was read. */
+  private settle(node: Node, children: readonly Node[]): void {
+    if (node === this._root && this._filter !== '') {
+      this._filtering.ask();
+    }
+    for (const child of children) {
+      if (child.isContainer && child.children === null && this._expanded.has(child.path)) {
+        this.want(child, this._pageSize);
+      }
+    }
+    if (!node.isDirty && children.some(child => child.isDirty && !child.isReading && child.children !== null)) {
+      this._settling.ask();
+    }
+  }
+
+  private async readUntil(node: Node, path: string): Promise<void> {
+    const has = (): boolean => node.child(path) !== null;
+    for (let known = -1; !has() && node.error === null && !this._isDisposed; ) {
+      if (node.children !== null && (node.next === null || node.children.length === known)) {
+        return;
+      }
+      known = node.children?.length ?? -1;
+      this.want(node, (node.children?.length ?? 0) + NEXT_PAGE);
+      await this.whenRead(node);
+    }
+  }
+
+  private whenRead(node: Node): Promise<void> {
+    return new Promise(resolve => {
+      const look = (): void => {
+        if (!node.isReading || this._isDisposed) {
+          this._changed.disconnect(look);
+          resolve();
+        }
+      };
+      this._changed.connect(look);
+      look();
+    });
+  }
+
+  // search
+
+  private search(): void {
+    this._search?.stop();
+    this._collapsed.clear();
+    if (this._filter === '') {
+      this._search = null;
+      this.emit();
+      return;
+    }
+    const search = new Node('', rootEntry(''), '');
+    search.children = (this._root.children ?? [])
+      .filter(child => child.entry.subscribed !== false)
+      .map(child => new Node(child.path, child.entry, this._filter));
+    search.total = search.children.length;
+    this._search = search;
+    search.children.forEach(child => this.want(child, this._pageSize));
+    this.emit();
+  }
+
+  // expansion
+
+  private setExpanded(path: string, isExpanded: boolean): void {
+    if (this._search) {
+      if (isExpanded) {
+        this._collapsed.delete(path);
+      } else {
+        this._collapsed.add(path);
+      }
+      this.emit();
+      return;
+    }
+    if (isExpanded === this._expanded.has(path)) {
+      return;
+    }
+    if (isExpanded) {
+      this._expanded.add(path);
+      const node = this.lookup(this._root, path);
+      if (node?.isContainer) {
+        node.error = null;
+        this.want(node, this._pageSize);
+      }
+    } else {
+      this._expanded.delete(path);
+    }
+    this._saving.ask();
+    this.emit();
+  }
+
+  private async save(): Promise<void> {
+    await this._store?.save([...this._expanded]).catch(() => undefined);
+  }
+
+  // changes
+
+  private onFeed(): void {
+    this.emit();
+  }
+
+  private onEvent(_: EventFeed, event: CaterEvent): void {
+    switch (event.type) {
+      case 'dataset-changed':
+        this.applyChange(`${event.root}/${event.entry.path}`, event);
+        break;
+      case 'dataset-removed':
+        this.applyRemoval(`${event.root}/${event.path}`);
+        break;
+      case 'directory-changed':
+        this.applyDirectory(`${event.root}/${event.path}`, event.exists);
+        break;
+      case 'root-changed':
+        this.applyRoot(event.root, event.status === 'online');
+        break;
+      case 'resync':
+        this.applyResync(event.root);
+        break;
+    }
+  }
+
+  private applyChange(path: string, event: Extract<CaterEvent, { type: 'dataset-changed' }>): void {
+    let isKnown = false;
+    for (const top of [this._root, this._search]) {
+      const node = this.lookup(top, path);
+      if (node) {
+        node.entry = { ...node.entry, ...entryOf(event.entry) };
+        // What a plain file is follows from its name, which the server knows to read.
+        isKnown ||= top === this._root && (event.entry.info.kind !== 'file' || isPlain(node.entry.kind));
+      }
+    }
+    if (!isKnown) {
+      this.soilAbove(path);
+    }
+    if (this._search && !this.lookup(this._search, path)) {
+      this.soilSearch(event.root);
+    }
+    this.emit();
+  }
+
+  private applyRemoval(path: string): void {
+    for (const top of [this._root, this._search]) {
+      const parent = this.lookup(top, top === this._search ? rootOf(path) : parentOf(path));
+      const gone = parent?.child(path);
+      if (parent?.children && gone) {
+        gone.stop();
+        parent.children = parent.children.filter(child => child !== gone);
+        parent.total -= 1;
+      }
+      if (top === this._root && parent?.children?.length === 0 && parent.entry.kind === 'directory') {
+        this.soilAbove(parent.path); // a directory of a root goes with its last file
+      }
+    }
+    if (this._selected !== null && isWithin(this._selected, path)) {
+      this.select(null);
+    }
+    this.emit();
+  }
+
+  private applyDirectory(path: string, exists: boolean): void {
+    if (exists) {
+      this.soilAbove(path);
+      this.emit();
+    } else {
+      this.applyRemoval(path);
+    }
+  }
+
+  private applyRoot(root: string, isOnline: boolean): void {
+    const node = this.lookup(this._root, root);
+    if (node) {
+      node.entry = { ...node.entry, state: isOnline ? node.entry.state : 'offline' };
+      if (isOnline) {
+        this.soil(node, true);
+      } else {
+        node.state = 'offline';
+      }
+    }
+    this.soil(this._root, false);
+    this._settling.ask();
+    this.emit();
+  }
+
+  private applyResync(root: string | null): void {
+    const node = root === null ? this._root : this.lookup(this._root, root);
+    this.soil(node ?? this._root, true);
+    this.soilSearch(root);
+    this._settling.ask();
+  }
+
+  /** The nearest directory above a path that is known lacks something. */
+  private soilAbove(path: string): void {
+    for (let above = parentOf(path); ; above = parentOf(above)) {
+      const node = this.lookup(this._root, above);
+      if (node) {
+        // What is being read for the first time may have been answered already.
+        if (node.children !== null || node.isReading) {
+          node.isDirty = true;
+          this._settling.ask();
+        }
+        return;
+      }
+    }
+  }
+
+  private soilSearch(root: string | null): void {
+    for (const child of this._search?.children ?? []) {
+      if (root === null || child.path === root) {
+        this.soil(child, false);
+        this._settling.ask();
+      }
+    }
+  }
+
+  private soil(node: Node, isDeep: boolean): void {
+    if (node.children !== null || node.error !== null || node.isReading) {
+      node.isDirty = node !== this._search;
+    }
+    if (isDeep) {
+      node.children?.filter(child => child.isContainer).forEach(child => this.soil(child, true));
+    }
+  }
+
+  private readDirty(): void {
+    const pause = this._readUntil - this._clock.now();
+    if (pause > SETTLE_MS) {
+      this._settling.ask();
+      return;
+    }
+    const visit = (node: Node): void => {
+      if (node.isDirty) {
+        node.error = null;
+        this.want(node, node.wanted);
+      }
+      node.children?.filter(child => child.isContainer).forEach(visit);
+    };
+    visit(this._root);
+    if (this._search) {
+      visit(this._search);
+    }
+    this.emit();
+  }
+
+  // rows
+
+  private emit(): void {
+    this._rows = null;
+    if (!this._isDisposed) {
+      this._changed.emit();
+    }
+  }
+
+  private flatten(): Row[] {
+    const rows: Row[] = [];
+    const walk = (node: Node, depth: number, isStale: boolean): void => {
+      // Of a search only the roots in which something was found.
+      const children = (node.children ?? []).filter(child => node !== this._search || !isFruitless(child));
+      children.forEach((child, index) => {
+        const stale = isStale || isOutdated(child);
+        const isExpanded = child.isContainer && this.isExpanded(child.path);
+        const place = { place: index + 1, siblings: Math.max(node.total, children.length) };
+        rows.push({ type: 'entry', key: child.path, node: child, depth, isExpanded, ...place, isStale: stale });
+        if (isExpanded) {
+          walk(child, depth + 1, stale);
+        }
+      });
+      const rest = { parent: node.path, depth };
+      if (node.error && node !== this._root) {
+        rows.push({ type: 'problem', key: `${node.path}//problem`, ...rest, error: node.error });
+      }
+      if (node.error) {
+        return;
+      }
+      // Rows that are not known yet take their room, so that the scroll bar tells the truth.
+      const missing = node.children === null ? (node.isReading ? 1 : 0) : Math.max(node.total - children.length, 0);
+      const count = node.next === null && node.children !== null ? 0 : missing;
+      const pending: Row = { type: 'pending', key: `${node.path}//pending`, ...rest };
+      for (let i = 0; i < count; i += 1) {
+        rows.push(pending);
+      }
+      if (node.children?.length === 0 && node !== this._root && node !== this._search) {
+        rows.push({ type: 'empty', key: `${node.path}//empty`, ...rest });
+      }
+    };
+    const top = this.shown;
+    walk(top, 0, false);
+    return rows;
+  }
+
+  private readonly _api: TreeApi;
+  private readonly _feed: EventFeed;
+  private readonly _store: ExpandedStore | null;
+  private readonly _pageSize: number;
+  private readonly _clock: Clock;
+  private readonly _root: Node;
+  private readonly _settling: Debouncer;
+  private readonly _filtering: Debouncer;
+  private readonly _saving: Debouncer;
+  private readonly _expanded = new Set<string>();
+  private readonly _collapsed = new Set<string>();
+  private readonly _changed = new Signal<this, void>(this);
+  private readonly _selectionChanged = new Signal<this, string | null>(this);
+  private _search: Node | null = null;
+  private _rows: Row[] | null = null;
+  private _selected: string | null = null;
+  private _filter = '';
+  private _readUntil = 0;
+  private _isDisposed = false;
+}
+
+function rootEntry(path: string): TreeEntry {
+  return {
+    name: path,
+    path,
+    kind: 'directory',
+    shape: null,
+    dtype: null,
+    size: null,
+    mtime: null,
+    etag: null,
+    lazy: false,
+    error: null,
+    subscribed: null,
+    state: null,
+    writable: false
+  };
+}
+
+function isPlain(kind: TreeKind): boolean {
+  return !['array', 'table', 'frame', 'lazy', 'broken'].includes(kind);
+}
+
+/** Whether a search in a root has ended, and found nothing. */
+function isFruitless(node: Node): boolean {
+  return node.children?.length === 0 && node.error === null && !node.isReading;
+}
+
+function isOutdated(node: Node): boolean {
+  return node.entry.state === 'stale' || node.entry.state === 'offline';
+}
+
+/** Whether a root that was away is here again, so that what is known of it may be old. */
+function comesBack(before: TreeEntry, after: TreeEntry): boolean {
+  return before.state !== null && before.state !== 'fresh' && after.state === 'fresh';
+}

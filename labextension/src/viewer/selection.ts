@@ -1,0 +1,116 @@
+/** Which axes of an array are drawn, and where the others stand. */
+
+import { isByte, isNumeric, type DType } from './dtype';
+import type { ViewerState, ViewKind } from './state';
+
+export interface Selection {
+  /** The axis that runs to the right; of a line the only one. */
+  readonly x: number;
+  /** The axis that runs down; none for a line or an array of one axis. */
+  readonly y: number | undefined;
+  /** The axis of the colours of an image. */
+  readonly channel: number | undefined;
+  /** One per axis; those of the drawn axes do not count. */
+  readonly indices: readonly number[];
+}
+
+/** A part of one axis; `start:stop`, or everything. */
+export interface Span {
+  readonly start: number;
+  readonly stop: number;
+}
+
+/** Tell which views make sense for an array, the best first. */
+export function viewsOf(shape: readonly number[], dtype: DType): ViewKind[] {
+  if (dtype.kind === 'record') {
+    return dtype.fields.some(field => isNumeric(field.dtype)) && shape.length > 0
+      ? shape.length > 1
+        ? ['table', 'heatmap', 'line']
+        : ['table', 'line']
+      : ['table'];
+  }
+  if (!isNumeric(dtype) || shape.length === 0) {
+    return ['table'];
+  }
+  if (shape.length === 1) {
+    return ['line', 'table'];
+  }
+  return isColors(shape, dtype) ? ['image', 'heatmap', 'line', 'table'] : ['heatmap', 'line', 'table'];
+}
+
+/** Tell whether the last axis holds the colours of pixels. */
+export function isColors(shape: readonly number[], dtype: DType): boolean {
+  const last = shape[shape.length - 1];
+  return shape.length >= 3 && isByte(dtype) && (last === 3 || last === 4);
+}
+
+/** Find what is drawn: what a state wants as far as the array has it, else the last axes, others at their middle. */
+export function select(shape: readonly number[], view: ViewKind, state: ViewerState): Selection {
+  const ndim = shape.length;
+  const channel = view === 'image' && ndim >= 3 ? ndim - 1 : undefined;
+  const free = [...shape.keys()].filter(axis => axis !== channel);
+  const flat = view === 'line' || free.length < 2;
+  const fallback = free[free.length - 1] ?? 0;
+  const x = state.x !== undefined && free.includes(state.x) ? state.x : fallback;
+  const others = free.filter(axis => axis !== x);
+  const y = state.y !== undefined && others.includes(state.y) ? state.y : others[others.length - 1];
+  const indices = shape.map((length, axis) => {
+    const wanted = state.indices?.[axis] ?? Math.floor(length / 2);
+    return Math.max(0, Math.min(wanted, length - 1));
+  });
+  return { x, y: flat ? undefined : y, channel, indices };
+}
+
+/** Return the axes that are not drawn, each with its place. */
+export function sliders(
+  shape: readonly number[],
+  selection: Selection
+): { axis: number; length: number; index: number }[] {
+  return [...shape.entries()]
+    .filter(([axis]) => !isDrawn(selection, axis))
+    .map(([axis, length]) => ({ axis, length, index: selection.indices[axis] ?? 0 }));
+}
+
+/** Draw another axis; one that was drawn already changes places with it. */
+export function withAxis(selection: Selection, role: 'x' | 'y', axis: number): Pick<Selection, 'x' | 'y'> {
+  const other = role === 'x' ? selection.y : selection.x;
+  const before = role === 'x' ? selection.x : selection.y;
+  const swapped = other === axis ? before : other;
+  return role === 'x' ? { x: axis, y: swapped } : { x: swapped ?? selection.x, y: axis };
+}
+
+/** Return the selection with one of the other axes elsewhere. */
+export function withIndex(selection: Selection, axis: number, index: number): Selection {
+  return { ...selection, indices: selection.indices.map((old, at) => (at === axis ? index : old)) };
+}
+
+/** Return the text of a slice: numbers at the other axes, spans at the drawn ones. */
+export function sliceText(
+  shape: readonly number[],
+  selection: Selection,
+  spans: { readonly x?: Span; readonly y?: Span } = {}
+): string {
+  return shape
+    .map((_, axis) => {
+      const span = axis === selection.x ? spans.x : axis === selection.y ? spans.y : undefined;
+      if (!isDrawn(selection, axis)) {
+        return String(selection.indices[axis] ?? 0);
+      }
+      return span === undefined ? ':' : `${span.start}:${span.stop}`;
+    })
+    .join(',');
+}
+
+/** Return the full index of an item, in the order of the array's axes. */
+export function fullIndex(selection: Selection, x: number, y: number | undefined): (number | string)[] {
+  return selection.indices.map((index, axis) => {
+    if (axis === selection.channel) {
+      return ':';
+    }
+    return axis === selection.x ? x : axis === selection.y && y !== undefined ? y : index;
+  });
+}
+
+function isDrawn(selection: Selection, axis: number): boolean {
+  return axis === selection.x || axis === selection.y || axis === selection.channel;
+}

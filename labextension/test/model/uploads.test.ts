@@ -1,0 +1,127 @@
+import assert from 'node:assert/strict';
+import { beforeEach, describe, test } from 'node:test';
+
+import type { PutOptions } from '../../src/api/client';
+import { ApiError } from '../../src/api/errors';
+import { Uploads } from '../../src/model/uploads';
+import { settle } from '../support/fakes';
+
+interface Put {
+  readonly name: string;
+  readonly options: PutOptions;
+  finish(): void;
+  fail(error: unknown): void;
+}
+
+let puts: Put[];
+let uploads: Uploads;
+
+beforeEach(() => {
+  puts = [];
+  uploads = new Uploads({
+    put: (directory, file, options = {}) =>
+      new Promise((resolve, reject) => {
+        puts.push({
+          name: file.name,
+          options,
+          finish: () => resolve(`${directory}/${file.name}`),
+          fail: reject
+        });
+        options.signal?.addEventListener('abort', () => reject(new DOMException('', 'AbortError')));
+      })
+  });
+});
+
+const file = (name: string, size = 100): File => new File(['x'.repeat(size)], name);
+const states = (): string[] => uploads.list.map(upload => `${upload.file.name} ${upload.state}`);
+
+describe('the queue', () => {
+  test('two files are sent at once, the others wait', async () => {
+    uploads.add('@public', [file('a'), file('b'), file('c')]);
+    assert.deepEqual(states(), ['a sending', 'b sending', 'c waiting']);
+
+    puts[0]?.finish();
+    await settle();
+
+    assert.deepEqual(states(), ['a done', 'b sending', 'c sending']);
+  });
+
+  test('progress is that of the file, and at its end the server checks', () => {
+    uploads.add('@public', [file('a', 100)]);
+    puts[0]?.options.onProgress?.(150, 300);
+    assert.equal(uploads.list[0]?.sent, 50);
+
+    puts[0]?.options.onProgress?.(300, 300);
+
+    assert.deepEqual(states(), ['a storing']);
+  });
+
+  test('arrived files are told with their path', async () => {
+    const paths: string[] = [];
+    uploads.arrived.connect((_, path) => void paths.push(path));
+    uploads.add('@public/dir', [file('a')]);
+    puts[0]?.finish();
+    await settle();
+
+    assert.deepEqual(paths, ['@public/dir/a']);
+    assert.equal(uploads.isBusy, false);
+  });
+
+  test('what is cancelled makes room for the next', async () => {
+    uploads.add('@public', [file('a'), file('b'), file('c')]);
+    const first = uploads.list[0];
+    assert.ok(first);
+    uploads.dismiss(first);
+    await settle();
+
+    assert.deepEqual(states(), ['b sending', 'c sending']);
+    assert.equal(puts[0]?.options.signal?.aborted, true);
+  });
+});
+
+describe('a file of the same name', () => {
+  beforeEach(async () => {
+    uploads.add('@public', [file('a')]);
+    puts[0]?.fail(new ApiError({ message: 'exists', code: 'dataset-changed' }, 412));
+    await settle();
+  });
+
+  test('is never replaced without a question', () => {
+    assert.equal(puts[0]?.options.overwrite, false);
+    assert.deepEqual(states(), ['a asking']);
+  });
+
+  test('is replaced if the user says so', async () => {
+    const upload = uploads.list[0];
+    assert.ok(upload);
+    uploads.replace(upload);
+    assert.equal(puts[1]?.options.overwrite, true);
+
+    puts[1]?.finish();
+    await settle();
+
+    assert.deepEqual(states(), ['a done']);
+  });
+
+  test('stays if the user says so', () => {
+    const upload = uploads.list[0];
+    assert.ok(upload);
+    uploads.dismiss(upload);
+
+    assert.deepEqual(states(), []);
+    assert.equal(puts.length, 1);
+  });
+});
+
+test('a failed upload tells why, and can be tried again', async () => {
+  uploads.add('@public', [file('a')]);
+  puts[0]?.fail(new ApiError({ message: 'the quota of 1 kB is used up', code: 'quota-exceeded' }, 400));
+  await settle();
+  const upload = uploads.list[0];
+  assert.equal(upload?.error?.sentence, 'The quota of 1 kB is used up.');
+
+  assert.ok(upload);
+  uploads.retry(upload);
+
+  assert.deepEqual(states(), ['a sending']);
+});

@@ -1,0 +1,139 @@
+"""A real kernel in a process of its own: what its front end is sent, and what is typed into it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jupyter_client.blocking.client import BlockingKernelClient
+from jupyter_client.manager import start_new_kernel
+
+from tests.jupyter_ext.kernel.conftest import ADA, Lab
+from tests.support.accounts import PASSWORD
+
+REPOSITORY = Path(__file__).parents[3]
+WAIT_S = 60.0
+
+Execute = Callable[..., list[dict[str, Any]]]
+
+
+@pytest.fixture
+def kernel(handed: Lab) -> Iterator[BlockingKernelClient]:
+    path = os.pathsep.join([str(REPOSITORY), str(REPOSITORY / "jupyter_ext")])
+    manager, client = start_new_kernel(
+        kernel_name="python3", startup_timeout=WAIT_S, env={**os.environ, "PYTHONPATH": path}
+    )
+    yield client
+    client.stop_channels()
+    manager.shutdown_kernel(now=True)
+    manager.cleanup_resources()
+
+
+@pytest.fixture
+def execute(kernel: BlockingKernelClient) -> Execute:
+    """Return what runs a cell, answers what it asks, and gives the messages that it sends."""
+
+    def run(code: str, *answers: str) -> list[dict[str, Any]]:
+        sent: list[dict[str, Any]] = []
+        left = list(answers)
+        kernel.execute_interactive(
+            code,
+            timeout=WAIT_S,
+            allow_stdin=True,
+            output_hook=sent.append,
+            stdin_hook=lambda message: kernel.input(left.pop(0)),
+        )
+        return sent
+
+    return run
+
+
+def contents(sent: list[dict[str, Any]], kind: str) -> list[Any]:
+    return [message["content"] for message in sent if message["msg_type"] == kind]
+
+
+def test_picture_reaches_the_front_end(execute: Execute) -> None:
+    execute("%load_ext caterva2_jupyter")
+    execute("import caterva2\nds = caterva2.Root('@public')['dir1/cube.b2nd']")
+
+    sent = execute("import caterva2_jupyter\nv = caterva2_jupyter.show(ds)\nv.wait()\nv")
+
+    (shown,) = contents(sent, "execute_result")
+    assert "application/vnd.jupyter.widget-view+json" in shown["data"]
+    assert "data:image/png;base64," in shown["data"]["text/html"]
+    pictures = [m for m in sent if m["msg_type"] == "comm_msg" and m["buffers"]]
+    assert bytes(pictures[-1]["buffers"][0]).startswith(b"\x89PNG")
+
+
+def test_slider_of_the_front_end_brings_another_picture(
+    execute: Execute, kernel: BlockingKernelClient
+) -> None:
+    execute("import caterva2_jupyter\nv = caterva2_jupyter.show('@public/dir1/cube.b2nd')\nv.wait()")
+    ids = execute("print(v._controls.sliders[0].comm.comm_id, v._image.comm.comm_id)")
+    slider, image = contents(ids, "stream")[0]["text"].split()
+
+    content = {"comm_id": slider, "data": {"method": "update", "state": {"value": 5}, "buffer_paths": []}}
+    kernel.shell_channel.send(kernel.session.msg("comm_msg", content))
+
+    while True:
+        message = kernel.get_iopub_msg(timeout=WAIT_S)
+        if (
+            message["msg_type"] == "comm_msg"
+            and message["content"]["comm_id"] == image
+            and message["buffers"]
+        ):
+            break
+    assert bytes(message["buffers"][0]).startswith(b"\x89PNG")
+    assert contents(execute("print(v.position)"), "stream")[0]["text"] == "(5, 20, 25)\n"
+
+
+def test_password_is_asked_for_and_in_no_history(execute: Execute) -> None:
+    execute("%load_ext caterva2_jupyter")
+
+    sent = execute("%caterva2 login", ADA, PASSWORD)
+
+    (said,) = contents(sent, "execute_result")
+    assert f"Logged in as {ADA}" in said["data"]["text/plain"]
+    everything = [*sent, *execute("%history -g"), *execute("print({**globals()})"), *execute("_ih, _oh")]
+    assert PASSWORD not in str(everything)
+
+
+def test_failure_is_one_line_for_the_front_end(execute: Execute) -> None:
+    execute("%load_ext caterva2_jupyter")
+
+    sent = execute("%caterva2 ls nowhere")
+
+    (failure,) = contents(sent, "error")
+    assert len(failure["traceback"]) == 1
+    assert failure["ename"] == "RootNotFound"
+
+
+def test_transfer_shows_a_bar_that_fills(execute: Execute) -> None:
+    execute("%load_ext caterva2_jupyter")
+
+    sent = execute("%caterva2 get @public/dir1/cube.b2nd cube.b2nd")
+
+    values = [m["data"].get("state", {}).get("value") for m in contents(sent, "comm_msg")]
+    assert 1.0 in values
+
+
+def test_show_asks_the_subscriber_that_the_magics_use(execute: Execute, lab: Lab, hand_over: Any) -> None:
+    hand_over(away=("http://127.0.0.1:1", None))
+    execute("%load_ext caterva2_jupyter\nimport caterva2_jupyter")
+    execute(f"%caterva2 connect {lab.url}")
+
+    sent = execute("caterva2_jupyter.show('@public/plane.b2nd')")
+
+    assert "(10, 20)" in contents(sent, "execute_result")[0]["data"]["text/plain"]
+
+
+def test_events_come_in_a_kernel_whose_event_loop_is_taken(execute: Execute) -> None:
+    execute("%load_ext caterva2_jupyter")
+
+    sent = execute("%caterva2 events --timeout 0.2")
+
+    (found,) = contents(sent, "execute_result")
+    assert found["data"]["text/plain"] == "no events"
