@@ -134,7 +134,8 @@ class SubscriberConfig(ServiceConfig, frozen=True, kw_only=True):
     cache
         Most bytes that cached roots may take on disk.
     origins
-        Origins, such as ``https://lab.example.org``, whose pages may open websockets.
+        Origins, such as ``https://lab.example.org``, whose pages may open websockets and read the
+        Zarr view.
     login
         Whether there are users; needs `auth_secret`.
     register

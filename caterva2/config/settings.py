@@ -355,8 +355,8 @@ SUBSCRIBER = (
         key="origins",
         form=_origins,
         metavar="LIST",
-        meaning="origins, such as https://lab.example.org, whose pages may open websockets; "
-        "separated by commas in the environment",
+        meaning="origins, such as https://lab.example.org, whose pages may open websockets and "
+        "read the Zarr view; separated by commas in the environment",
     ),
     Setting(
         section="subscriber",

@@ -26,7 +26,8 @@ class Context:
     secret
         Shared secret that `Auth.SERVICE` routes ask for; None asks for none.
     origins
-        Origins, such as ``https://lab.example.org``, whose pages may open websockets.
+        Origins, such as ``https://lab.example.org``, whose pages may open websockets and read the
+        Zarr view.
     authenticator
         Tells who asks; None if there are no users.
     max_body_size
