@@ -84,6 +84,15 @@ def test_zarr_walks_groups_in_groups(view: str) -> None:
     assert same(group["ds-2d.b2nd"][2:4, ::3], arrays()["dir1/ds-2d.b2nd"][2:4, ::3])
 
 
+def test_zarr_walks_from_the_group_of_all_roots_by_names_alone(view: str) -> None:
+    roots: Any = zarr.open_group(view.removesuffix("/@public"), mode="r")
+
+    assert roots.attrs["caterva2"]["roots"] == ["@public"]
+    assert list(roots.members()) == []
+    assert same(roots["@public"]["dir1"]["ds-2d.b2nd"][...], arrays()["dir1/ds-2d.b2nd"])
+    assert same(roots["@public/tiny.b2nd"][...], arrays()["tiny.b2nd"])
+
+
 def test_zarr_reads_windows(view: str) -> None:
     found: Any = zarr.open_array(f"{view}/big.b2nd", mode="r")
 

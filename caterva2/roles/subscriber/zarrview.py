@@ -78,6 +78,10 @@ def parse_key(text: str) -> ZarrKey:
     BadPath
         It holds what no path may hold.
     """
+    if not text.strip("/"):
+        raise DatasetNotFound(
+            "no key of the Zarr view is named", hint="the group of all roots is at zarr.json"
+        )
     whole = DatasetPath.from_url(text)
     parts = (whole.root, *whole.parts)
     if parts[-1] == METADATA:
