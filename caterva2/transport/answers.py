@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, ClassVar, Protocol, cast
 from urllib.parse import quote
 
-from tornado.httputil import HTTPHeaders
 from tornado.iostream import StreamClosedError
 from tornado.web import RequestHandler
 
@@ -22,6 +21,7 @@ from caterva2.transport.ranges import (
     not_modified_since,
     parse_range,
 )
+from caterva2.transport.security import Policy
 
 if TYPE_CHECKING:
     from tornado.http1connection import HTTP1Connection
@@ -51,8 +51,14 @@ class AnsweringHandler(RequestHandler):
     """The sending half of `caterva2.transport.handler.BaseHandler`.
 
     Each request is answered by one call of a ``send_*`` method.
+
+    Attributes
+    ----------
+    policy
+        What browsers are told about the answers.
     """
 
+    policy: ClassVar[Policy] = Policy.DATA
     application: Application
     nbytes_sent: int
     _timings: list[str] | None
@@ -218,12 +224,10 @@ class AnsweringHandler(RequestHandler):
     def clear(self) -> None:
         """Begin the answer anew; called by Tornado too, before anything else.
 
-        As Tornado's, but the date is formatted once a second and not for
-        each request, and there is no type of content before there is one.
+        As Tornado's, but with the headers of `policy`, and there is no type
+        of content before there is one.
         """
-        self._headers = HTTPHeaders()
-        self._headers["Server"] = self.application.server_header
-        self._headers["Date"] = self.application.date()
+        self._headers = self.application.first_headers[self.policy]()
         self._write_buffer = []
         self._status_code = 200
         self._reason = "OK"

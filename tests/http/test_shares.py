@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from http.cookiejar import DefaultCookiePolicy
 from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
@@ -63,6 +64,7 @@ async def share(here: Lab, headers: dict[str, str], path: str, **how: Any) -> Li
 async def here(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Lab]:
     home = tmp_path_factory.mktemp("lab")
     async with lab(home, access={"@shared": (ADA, "group:staff")}) as made:
+        made.http.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         await made.add(ADA)
         await made.add(BOB, groups={"staff"})
         await made.add(ROOT, superuser=True)
