@@ -8,13 +8,8 @@ from __future__ import annotations
 
 import enum
 import ipaddress
-import time
-from collections.abc import Callable, Mapping, Sequence
-from email.utils import formatdate
-from typing import Any
+from collections.abc import Mapping, Sequence
 from urllib.parse import urlsplit
-
-from tornado.httputil import HTTPHeaders
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -62,49 +57,6 @@ HEADERS: Mapping[Policy, Mapping[str, str]] = {
     },
 }
 """Headers of every answer, by its kind."""
-
-
-class FirstHeaders:
-    """Makes the headers with which answers begin: prepared once a second, then copied.
-
-    Setting them one by one would take longer than a small answer can afford.
-
-    Parameters
-    ----------
-    server
-        Value of ``Server``.
-    """
-
-    def __init__(self, server: str, policy: Policy, *, clock: Callable[[], float] = time.time) -> None:
-        self._fixed = {"Server": server, **HEADERS[policy]}
-        self._clock = clock
-        self._second = 0
-        self._parts: list[tuple[str, dict[str, Any]]] = []
-        self._rest: dict[str, Any] = {}
-
-    def __call__(self) -> HTTPHeaders:
-        """Return headers of one's own."""
-        now = int(self._clock())
-        if now != self._second:
-            self._prepare(now)
-        made = HTTPHeaders.__new__(HTTPHeaders)
-        attributes = made.__dict__
-        attributes.update(self._rest)
-        for name, part in self._parts:
-            attributes[name] = part.copy()
-        return made
-
-    def _prepare(self, now: int) -> None:
-        made = vars(HTTPHeaders({"Date": formatdate(now, usegmt=True), **self._fixed}))
-        parts = [(name, part) for name, part in made.items() if isinstance(part, dict)]
-        self._second = now
-        # The lists of values are shared, so they can not grow: `add` of such a header fails.
-        self._parts = [(name, {k: _frozen(v) for k, v in part.items()}) for name, part in parts]
-        self._rest = {name: value for name, value in made.items() if not isinstance(value, dict)}
-
-
-def _frozen(value: object) -> object:
-    return tuple(value) if isinstance(value, list) else value
 
 
 class Proxies:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from caterva2.transport.security import HEADERS, FirstHeaders, Policy, Proxies, is_foreign
+from caterva2.transport.security import HEADERS, Policy, Proxies, is_foreign
 
 
 @pytest.mark.parametrize(
@@ -59,31 +59,3 @@ def test_page_policy_runs_no_inline_script() -> None:
 
     assert rules["script-src"] == "'self'"
     assert rules["default-src"] == rules["base-uri"] == rules["frame-ancestors"] == "'none'"
-
-
-def test_headers_are_made_anew_each_second() -> None:
-    now = [0.5]
-    make = FirstHeaders("Caterva2", Policy.DATA, clock=lambda: now[0])
-    now[0] = 1.0
-    first = make()["Date"]
-    now[0] = 1.9
-    same = make()["Date"]
-    now[0] = 2.0
-
-    assert (first, same) == ("Thu, 01 Jan 1970 00:00:01 GMT",) * 2
-    assert make()["Date"] == "Thu, 01 Jan 1970 00:00:02 GMT"
-
-
-def test_headers_of_one_answer_are_not_those_of_the_next() -> None:
-    make = FirstHeaders("Caterva2", Policy.DATA)
-    one = make()
-    one["Server"] = "another"
-    one.add("X-More", "1")
-    one.add("X-More", "2")
-    del one["Referrer-Policy"]
-
-    other = make()
-
-    assert other["Server"] == "Caterva2"
-    assert "X-More" not in other
-    assert dict(other.get_all())["Referrer-Policy"] == "no-referrer"
