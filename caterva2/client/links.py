@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from caterva2.errors import BadRequest
+from caterva2.model.users import SHARE_PREFIX
 
 if TYPE_CHECKING:
     from caterva2.client.tree import Directory, File
 
-PREFIX = "c2s_"
 _MARK = "/share/"
 _PAGES = "roots/"
 
@@ -50,9 +50,9 @@ def parse_link(text: str) -> Link:
     urlbase, mark, rest = address.partition(_MARK)
     token, _, page = rest.partition("/")
     token = unquote(token)
-    if not mark or "://" not in urlbase or not urlsplit(urlbase).netloc or not token.startswith(PREFIX):
+    if not mark or "://" not in urlbase or not urlsplit(urlbase).netloc or not token.startswith(SHARE_PREFIX):
         raise BadRequest(
-            f"expected a share link such as http://localhost:8002/share/{PREFIX}..., found {text!r}"
+            f"expected a share link such as http://localhost:8002/share/{SHARE_PREFIX}..., found {text!r}"
         )
     path = unquote(page.removeprefix(_PAGES)).strip("/") if page.startswith(_PAGES) else ""
     return Link(urlbase, token, path or None)

@@ -326,6 +326,35 @@ async def test_forged_link_opens_nothing(here: Lab, link: Link, change: str) -> 
     assert answer.status_code == 401
 
 
+@pytest.mark.parametrize("target", ["/share/{}/api/me", "/api/roots?share={}"])
+async def test_token_is_not_taken_from_an_address(here: Lab, ada: dict[str, str], target: str) -> None:
+    token = (await here.token(ada, "read"))["Authorization"].partition(" ")[2]
+
+    answer = await here.http.get(target.format(token))
+
+    assert answer.status_code == 401
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "/share/",
+        "/share//api/roots",
+        "/share/%00/api/roots",
+        "/share/c2s_%FF/api/roots",
+        "/share/c2s_%C3%A9.x/api/roots",
+        "/api/roots?share=",
+        "/api/roots?share=%FF",
+        "/api/roots?share=c2s_a&share=c2s_b",
+        "/api/roots?limit=1&share=c2s_" + "9" * 5000,
+    ],
+)
+async def test_hostile_link_is_refused(here: Lab, target: str) -> None:
+    answer = await here.http.get(target)
+
+    assert answer.status_code in {401, 404}
+
+
 # making and listing
 
 
