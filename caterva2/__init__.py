@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from caterva2.client.asynctree import AsyncDataset, AsyncDirectory, AsyncFile
     from caterva2.client.events import EventStream
     from caterva2.client.lazy import concat, explain, lazyexpr, stack
+    from caterva2.client.links import open_link
     from caterva2.client.session import BasicAuth
     from caterva2.client.tree import Dataset, Directory, File, Root
     from caterva2.errors import Caterva2Error
@@ -64,6 +65,7 @@ __all__ = [
     "lazyexpr",
     "mkdir",
     "move",
+    "open_link",
     "remove",
     "stack",
     "subscribe",
@@ -79,6 +81,7 @@ _HOMES = {
     "caterva2.client.asynctree": ("AsyncDataset", "AsyncDirectory", "AsyncFile"),
     "caterva2.client.events": ("EventStream",),
     "caterva2.client.lazy": ("concat", "explain", "lazyexpr", "stack"),
+    "caterva2.client.links": ("open_link",),
     "caterva2.client.session": ("BasicAuth",),
     "caterva2.client.tree": ("Dataset", "Directory", "File", "Root"),
     "caterva2.errors": ("Caterva2Error",),

@@ -11,7 +11,7 @@ from caterva2.client import calls, lazy, transfers
 from caterva2.client.datachannel import TIMEOUT_S
 from caterva2.client.decode import as_result
 from caterva2.client.reading import as_slice
-from caterva2.client.session import BasicAuth, Session, UserAuth
+from caterva2.client.session import BasicAuth, Session, UserAuth, share_of
 from caterva2.client.tree import Dataset, Directory, File, Root, open_path, to_slice
 from caterva2.client.urlbase import DEFAULT_URLBASE
 from caterva2.errors import BadRequest, NotADataset, ResponseTooLarge
@@ -70,6 +70,8 @@ class Client:
     token
         Instead of a cookie: a bearer token. Without any of these the one that Jupyter hands over is
         sent, or else the one that ``cat2cli login`` keeps for the server; an empty text sends none.
+    share
+        Instead of an account: a share link, which names the server, too, or its token alone.
     timeout
         Longest silence of the server, in seconds.
 
@@ -93,8 +95,11 @@ class Client:
         auth_cookie: str | None = None,
         user_auth: UserAuth | None = None,
         token: str | None = None,
+        share: str | None = None,
         timeout: float = TIMEOUT_S,
     ) -> None:
+        if share is not None:
+            urlbase, token = share_of(urlbase, share, auth or user_auth or auth_cookie or token)
         self._session = Session(
             urlbase, auth=auth or user_auth, auth_cookie=auth_cookie, token=token, timeout_s=timeout
         )
@@ -455,6 +460,43 @@ class Client:
     def revoke_token(self, id: str) -> str:
         """End a token, by its ``id``."""
         return self._session.send(calls.revoke_token(id))
+
+    def create_share(self, path: PathLike, *, name: str = "", days: float = 30) -> str:
+        """Make a link that opens a path for reading, without an account, and return it.
+
+        Parameters
+        ----------
+        path
+            A file, or a directory, root or area with all below it.
+        name
+            To tell it from others.
+        days
+            How long it is good.
+        """
+        return str(self._session.send(calls.create_share(path, name, days)).url)
+
+    def list_shares(self, *, everybody: bool = False) -> list[dict[str, Any]]:
+        """Return one's share links that have not ended, or as a superuser those of everybody.
+
+        Each has ``id``, ``path``, ``name``, ``owner``, ``created``, ``expires``, ``last_used``, and
+        ``url``: None for those of others.
+        """
+        return [plain(share) for share in self._session.send(calls.list_shares(everybody=everybody))]
+
+    def revoke_share(self, id: str) -> str:
+        """End a share link, by its ``id``."""
+        return self._session.send(calls.revoke_share(id))
+
+    def shared(self) -> dict[str, Any]:
+        """Return what the share link opens with which this client was made: ``path``, ``name``, ``expires``.
+
+        Raises
+        ------
+        NotFound
+            It was made without one.
+        """
+        found = self._session.send(calls.shared())
+        return plain(found)
 
     def register(self, email: str, password: str) -> dict[str, Any]:
         """Make an account for oneself, where the operator allows it."""

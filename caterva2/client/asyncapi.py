@@ -12,7 +12,7 @@ from caterva2.client.api import Client
 from caterva2.client.asynctree import AsyncDirectory, AsyncFile, async_object
 from caterva2.client.datachannel import TIMEOUT_S
 from caterva2.client.handover import Handover
-from caterva2.client.session import Session, UserAuth, auth_headers, read_auth, stored_token
+from caterva2.client.session import Session, UserAuth, auth_headers, read_auth, share_of, stored_token
 from caterva2.client.urlbase import Urlbase
 from caterva2.errors import NotAuthenticated, RequestError
 from caterva2.model.trees import DEFAULT_LIMIT, TreePage, TreeQuery
@@ -44,8 +44,11 @@ class AsyncClient:
         auth_cookie: str | None = None,
         user_auth: UserAuth | None = None,
         token: str | None = None,
+        share: str | None = None,
         timeout: float = TIMEOUT_S,
     ) -> None:
+        if share is not None:
+            urlbase, token = share_of(urlbase, share, auth or user_auth or auth_cookie or token)
         handover = Handover.from_environment()
         self._handed = None if handover is None else handover.find(urlbase)
         if urlbase is None and self._handed is not None:
@@ -175,6 +178,23 @@ class AsyncClient:
     async def revoke_token(self, id: str) -> str:
         """End a token, by its ``id``."""
         return await self._send(calls.revoke_token(id))
+
+    async def create_share(self, path: PathLike, *, name: str = "", days: float = 30) -> str:
+        """Make a link that opens a path for reading, and return it; see `Client.create_share`."""
+        return str((await self._send(calls.create_share(path, name, days))).url)
+
+    async def list_shares(self, *, everybody: bool = False) -> list[dict[str, Any]]:
+        """Return share links; see `Client.list_shares`."""
+        return [plain(share) for share in await self._send(calls.list_shares(everybody=everybody))]
+
+    async def revoke_share(self, id: str) -> str:
+        """End a share link, by its ``id``."""
+        return await self._send(calls.revoke_share(id))
+
+    async def shared(self) -> dict[str, Any]:
+        """Return what the share link opens; see `Client.shared`."""
+        found = await self._send(calls.shared())
+        return plain(found)
 
     async def register(self, email: str, password: str) -> dict[str, Any]:
         """Make an account for oneself, where the operator allows it."""

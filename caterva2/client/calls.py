@@ -243,6 +243,26 @@ def revoke_token(id_: str) -> Call[str]:
     return call(_row("revoke-token"), part=id_)
 
 
+def create_share(path: PathLike, name: str, days: float) -> Call[u.ShareInfo]:
+    """Make a share link."""
+    return call(_row("create-share"), body=u.NewShare(path=str(parse_path(path)), name=name, days=days))
+
+
+def list_shares(*, everybody: bool) -> Call[list[u.ShareInfo]]:
+    """List share links."""
+    return call(_row("list-shares"), query=u.SharesQuery(everybody=everybody))
+
+
+def revoke_share(id_: str) -> Call[str]:
+    """End a share link."""
+    return call(_row("revoke-share"), part=id_)
+
+
+def shared() -> Call[u.SharedInfo]:
+    """Ask what the share link opens that is sent along."""
+    return call(_row("shared"))
+
+
 def adduser(username: str, password: str | None, *, superuser: bool) -> Call[str]:
     """Add a user."""
     body = u.NewUser(username=username, password=password, superuser=superuser)

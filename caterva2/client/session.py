@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 from caterva2.client import calls
 from caterva2.client.datachannel import TIMEOUT_S
 from caterva2.client.handover import Handed, Handover
+from caterva2.client.links import is_link, parse_link
 from caterva2.client.reading import Reader
 from caterva2.client.urlbase import Urlbase
 from caterva2.errors import BadRequest, NotAuthenticated, RequestError
@@ -52,6 +53,22 @@ def read_auth(auth: UserAuth | None) -> BasicAuth | None:
         raise BadRequest("expected a username and a password, both text")
     username, password = pair
     return BasicAuth(str(username), str(password)) if username else None
+
+
+def share_of(urlbase: str | None, share: str, other: object) -> tuple[str | None, str]:
+    """Return server and token of a share link, or of the token of one.
+
+    Raises
+    ------
+    BadRequest
+        It is none, or something else is to tell who asks, too.
+    """
+    if other:
+        raise BadRequest("a share link goes with no other way to tell who asks")
+    if is_link(share):
+        link = parse_link(share)
+        return link.urlbase, link.token
+    return urlbase, share
 
 
 def stored_token(urlbase: Urlbase) -> str | None:

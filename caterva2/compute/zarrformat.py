@@ -30,7 +30,7 @@ Json: TypeAlias = dict[str, Any]
 
 MAX_CHUNK = 4 << 20
 """Chunks of more bytes are cut along their blocks: what is put together in memory for one answer."""
-MAX_BLOCK = 16 << 20
+MAX_BLOCK = 8 << 20
 """Blocks of more bytes are cut too, though each part costs decoding the whole block."""
 MAX_ITEM = 64 << 10
 """Items of more bytes are left out: the fill value, which has to be given, would be as long."""

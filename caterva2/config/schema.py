@@ -134,7 +134,11 @@ class SubscriberConfig(ServiceConfig, frozen=True, kw_only=True):
     cache
         Most bytes that cached roots may take on disk.
     origins
-        Origins, such as ``https://lab.example.org``, whose pages may open websockets.
+        Origins, such as ``https://lab.example.org``, whose pages may open websockets and read the
+        Zarr view.
+    proxies
+        Addresses and networks of reverse proxies whose ``X-Forwarded-For`` and ``X-Forwarded-Proto``
+        are believed; those on this machine always are.
     login
         Whether there are users; needs `auth_secret`.
     register
@@ -160,6 +164,7 @@ class SubscriberConfig(ServiceConfig, frozen=True, kw_only=True):
     urlbase: str = "http://localhost:8002"
     cache: int = 20 * GIB
     origins: tuple[str, ...] = ()
+    proxies: tuple[str, ...] = ()
     login: bool = False
     register: bool = False
     quota: int | None = None

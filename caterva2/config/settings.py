@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import re
 from collections.abc import Callable
@@ -169,6 +170,19 @@ def _origins(value: object) -> tuple[str, ...]:
     if not isinstance(value, list):
         raise ConfigError(f'expected a list of origins such as ["https://lab.example.org"], found {value!r}')
     return tuple(_origin(part) for part in value)
+
+
+def _proxies(value: object) -> tuple[str, ...]:
+    if isinstance(value, str):
+        value = [part.strip() for part in value.split(",") if part.strip()]
+    if not isinstance(value, list):
+        raise ConfigError(f'expected a list of addresses such as ["10.0.0.0/8"], found {value!r}')
+    for part in value:
+        try:
+            ipaddress.ip_network(part if isinstance(part, str) else "")
+        except ValueError as exc:
+            raise ConfigError(f'expected addresses or networks such as "10.0.0.0/8", found {part!r}') from exc
+    return tuple(value)
 
 
 def _flag(value: object) -> bool:
@@ -379,8 +393,17 @@ SUBSCRIBER = (
         key="origins",
         form=_origins,
         metavar="LIST",
-        meaning="origins, such as https://lab.example.org, whose pages may open websockets; "
-        "separated by commas in the environment",
+        meaning="origins, such as https://lab.example.org, whose pages may open websockets and "
+        "read the Zarr view; separated by commas in the environment",
+    ),
+    Setting(
+        section="subscriber",
+        key="proxies",
+        form=_proxies,
+        metavar="LIST",
+        meaning="addresses or networks, such as 10.0.0.0/8, of reverse proxies whose X-Forwarded-For and "
+        "X-Forwarded-Proto are believed; those on this machine always are; separated by commas in the "
+        "environment",
     ),
     Setting(
         section="subscriber",

@@ -454,7 +454,12 @@ ROUTES: tuple[Route, ...] = (
         roles=S,
         auth=Auth.OPTIONAL,
         media=(Media.JSON, Media.BINARY),
-        raises=(*READ_ERRORS, errors.DatasetChanged, errors.RangeNotSatisfiable),
+        raises=(
+            *READ_ERRORS,
+            errors.DatasetChanged,
+            errors.ResponseTooLarge,
+            errors.RangeNotSatisfiable,
+        ),
         summary="Read a key of the Zarr view: the metadata of a dataset or directory, or a chunk.",
     ),
     _write(

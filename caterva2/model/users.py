@@ -12,6 +12,10 @@ COOKIE = "c2subauth"
 """Name of the cookie of a session."""
 
 
+SHARE_PREFIX = "c2s_"
+"""What share links begin with, so that scanners for leaked ones find them."""
+
+
 class Scope(enum.StrEnum):
     """What a session or token may be used for; each includes the ones before it."""
 

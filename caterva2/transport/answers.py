@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import secrets
+from asyncio import Future
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, ClassVar, Protocol, cast
 from urllib.parse import quote
 
 from tornado.httputil import HTTPHeaders
@@ -13,6 +14,7 @@ from tornado.web import RequestHandler
 
 from caterva2.errors import DatasetChanged
 from caterva2.model import wire
+from caterva2.transport.heads import can_write, write_head
 from caterva2.transport.ranges import (
     ByteRange,
     Multipart,
@@ -22,6 +24,7 @@ from caterva2.transport.ranges import (
     not_modified_since,
     parse_range,
 )
+from caterva2.transport.security import Policy
 
 if TYPE_CHECKING:
     from tornado.http1connection import HTTP1Connection
@@ -51,8 +54,14 @@ class AnsweringHandler(RequestHandler):
     """The sending half of `caterva2.transport.handler.BaseHandler`.
 
     Each request is answered by one call of a ``send_*`` method.
+
+    Attributes
+    ----------
+    policy
+        What browsers are told about the answers.
     """
 
+    policy: ClassVar[Policy] = Policy.DATA
     application: Application
     nbytes_sent: int
     _timings: list[str] | None
@@ -218,15 +227,28 @@ class AnsweringHandler(RequestHandler):
     def clear(self) -> None:
         """Begin the answer anew; called by Tornado too, before anything else.
 
-        As Tornado's, but the date is formatted once a second and not for
-        each request, and there is no type of content before there is one.
+        As Tornado's, but the headers that all answers of `policy` have are
+        added when they are sent, unless one of that name is set; and there is
+        no type of content before there is one.
         """
         self._headers = HTTPHeaders()
-        self._headers["Server"] = self.application.server_header
-        self._headers["Date"] = self.application.date()
+        self._fixed = self.application.fixed_headers[self.policy]()
         self._write_buffer = []
         self._status_code = 200
         self._reason = "OK"
+
+    def flush(self, include_footers: bool = False) -> Future[None]:
+        """Send what is there; called by Tornado too."""
+        if not self._headers_written:
+            status, headers, fixed = self._status_code, self._headers, self._fixed
+            if not self._transforms and can_write(self.request, status, headers, fixed):
+                self._headers_written = True
+                chunk, self._write_buffer = b"".join(self._write_buffer), []
+                return write_head(self.request, status, self._reason, headers, fixed, chunk)
+            for name, value in fixed.headers.items():
+                if name not in headers:
+                    headers[name] = value
+        return super().flush(include_footers)
 
     def compute_etag(self) -> str | None:
         """Return None: bodies are not hashed, `not_modified` is told their etag."""

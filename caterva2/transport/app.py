@@ -15,9 +15,11 @@ from tornado.web import RequestHandler
 from tornado.web import _has_stream_request_body as has_stream_request_body
 
 from caterva2.model.routes import Role, Route, routes_of
-from caterva2.transport.context import Context, DateHeader, Endpoint, RequestIds
+from caterva2.transport.context import Context, Endpoint, RequestIds
 from caterva2.transport.handler import BaseHandler, NothingHereHandler
+from caterva2.transport.heads import FixedHeaders
 from caterva2.transport.links import has_link, take_link
+from caterva2.transport.security import HEADERS, Policy
 from caterva2.transport.toolarge import TooLarge
 
 if TYPE_CHECKING:
@@ -52,8 +54,10 @@ class Application(TornadoApplication):
         self._prefixes: dict[str, _Address] = {}
         self._split = re.compile("(?!)")
         self.new_id = RequestIds()
-        self.date = DateHeader()
-        self.server_header = f"Caterva2/{context.version}".rstrip("/")
+        server = f"Caterva2/{context.version}".rstrip("/")
+        self.fixed_headers = {
+            policy: FixedHeaders({"Server": server, **HEADERS[policy]}) for policy in Policy
+        }
         self._takes_links = context.authenticator is not None
         self._shared = {"context": context, "new_id": self.new_id}
         self._unknown = Endpoint(None, service=None, **self._shared)  # type: ignore[arg-type]

@@ -8,11 +8,11 @@ import hmac
 import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple, Protocol
-from urllib.parse import urlsplit
 
 from caterva2.errors import NotAuthenticated, NotPermitted
 from caterva2.model.routes import Auth, Route
 from caterva2.model.users import COOKIE, Principal, Scope
+from caterva2.transport.security import SAFE_METHODS, is_foreign
 
 if TYPE_CHECKING:
     from tornado.httputil import HTTPServerRequest
@@ -147,22 +147,25 @@ def permit(route: Route, principal: Principal, *, has_users: bool) -> None:
         raise NotPermitted(f"this needs a token of scope {route.scope}")
 
 
-def refuse_foreign_page(route: Route, request: HTTPServerRequest) -> None:
-    """Refuse what a page of another site makes a browser do with the user's cookie.
+def refuse_foreign_page(route: Route, request: HTTPServerRequest, site: str) -> None:
+    """Refuse what a page of another site makes a browser do: with the user's cookie, or to log him in.
+
+    What only reads is let through: without CORS such a page does not see the answer.
+
+    Parameters
+    ----------
+    site
+        See `is_foreign`.
 
     Raises
     ------
     NotPermitted
         A browser tells that the request does not come from our own pages.
     """
-    if route.scope is Scope.READ:
+    if route.scope is Scope.READ and request.method in SAFE_METHODS:
         return
-    headers = request.headers
-    site = headers.get("Sec-Fetch-Site", "same-origin")
-    origin = headers.get("Origin")
-    own = origin is None or urlsplit(origin).netloc.lower() == headers.get("Host", "").lower()
-    if site not in {"same-origin", "none"} or not own:
-        raise NotPermitted("a page of another site may not do this with your session")
+    if is_foreign(request.headers, site):
+        raise NotPermitted("a page of another site may not do this here")
 
 
 def _encode(data: bytes) -> str:

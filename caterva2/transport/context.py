@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import secrets
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from email.utils import formatdate
 from typing import Any
+from urllib.parse import urlsplit
 
 from caterva2.model.routes import Auth, Route
 from caterva2.model.users import ANONYMOUS, Principal
 from caterva2.transport.auth import Authenticator
 from caterva2.transport.metrics import Metrics
+from caterva2.transport.security import Proxies
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +28,12 @@ class Context:
     secret
         Shared secret that `Auth.SERVICE` routes ask for; None asks for none.
     origins
-        Origins, such as ``https://lab.example.org``, whose pages may open websockets.
+        Origins, such as ``https://lab.example.org``, whose pages may open websockets and read the
+        Zarr view.
+    urlbase
+        Address of the service as users see it; empty if nobody has told.
+    proxies
+        The reverse proxies whose word about a request is believed.
     authenticator
         Tells who asks; None if there are no users.
     nobody
@@ -42,10 +48,17 @@ class Context:
     version: str = ""
     secret: str | None = None
     origins: tuple[str, ...] = ()
+    urlbase: str = ""
+    proxies: Proxies = field(default_factory=Proxies)
     authenticator: Authenticator | None = None
     nobody: Principal = ANONYMOUS
     max_body_size: int = 16 * 1024**2
     metrics: Metrics = field(default_factory=Metrics)
+
+    @functools.cached_property
+    def site(self) -> str:
+        """Host and port of `urlbase`."""
+        return urlsplit(self.urlbase).netloc.lower()
 
 
 class RequestIds:
@@ -58,21 +71,6 @@ class RequestIds:
     def __call__(self) -> str:
         """Return a new id."""
         return f"{self._prefix}-{self._next():x}"
-
-
-class DateHeader:
-    """The value of ``Date``, formatted once a second."""
-
-    def __init__(self) -> None:
-        self._second = 0
-        self._text = ""
-
-    def __call__(self) -> str:
-        """Return the text for now."""
-        now = int(time.time())
-        if now != self._second:
-            self._second, self._text = now, formatdate(now, usegmt=True)
-        return self._text
 
 
 class Endpoint:

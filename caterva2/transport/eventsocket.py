@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from typing import TYPE_CHECKING, Any, Protocol, cast
-from urllib.parse import urlsplit
 
 from tornado.iostream import StreamClosedError
 from tornado.websocket import WebSocketClosedError, WebSocketHandler
@@ -15,6 +14,7 @@ from caterva2.model import wire
 from caterva2.model.events import public_envelope
 from caterva2.model.requests import EventsQuery
 from caterva2.transport.handler import BaseHandler
+from caterva2.transport.security import is_own
 
 if TYPE_CHECKING:
     from tornado.websocket import WebSocketProtocol
@@ -140,4 +140,4 @@ class EventSocket(BaseHandler[EventSource], WebSocketHandler):
     def _is_own(self, origin: str) -> bool:
         if origin in self.endpoint.context.origins:
             return True
-        return urlsplit(origin).netloc.lower() == self.request.headers.get("Host", "").lower()
+        return is_own(origin, self.request.headers, self.endpoint.context.site)

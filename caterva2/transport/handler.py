@@ -122,6 +122,7 @@ class BaseHandler(AnsweringHandler, Generic[S]):
         if authenticator is None or credentials is None or route.auth is Auth.PUBLIC:
             self._principal = self.endpoint.context.nobody
             permit(route, self._principal, has_users=authenticator is not None)
+            refuse_foreign_page(route, self.request, self.endpoint.context.site)
             return None
         known = authenticator.known(credentials)
         if known is None:
@@ -135,7 +136,7 @@ class BaseHandler(AnsweringHandler, Generic[S]):
     def _enter(self, principal: Principal, credentials: Credentials, route: Route) -> None:
         permit(route, principal, has_users=True)
         if not credentials.is_token:
-            refuse_foreign_page(route, self.request)
+            refuse_foreign_page(route, self.request, self.endpoint.context.site)
         self._principal = principal
         self._credentials = credentials
         if principal.within is not None:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
+from caterva2.model.users import SHARE_PREFIX
+
 if TYPE_CHECKING:
     from tornado.httputil import HTTPServerRequest
 
@@ -37,7 +39,8 @@ def take_link(request: HTTPServerRequest, path: str) -> str:
             return path
         token = texts[-1].decode("latin-1")
         request.query = "&".join(p for p in request.query.split("&") if not p.startswith(_MARK))
-    request.headers["Authorization"] = f"Bearer {token}"
+    # Nothing else may be said this way: addresses are kept in histories.
+    request.headers["Authorization"] = f"Bearer {token if token.startswith(SHARE_PREFIX) else SHARE_PREFIX}"
     request.path = path
     request.uri = f"{path}?{request.query}" if request.query else path
     return path

@@ -10,6 +10,7 @@ from tornado.httputil import HTTPHeaders, HTTPMessageDelegate, ResponseStartLine
 from caterva2.errors import RequestTooLarge
 from caterva2.model import wire
 from caterva2.model.problems import error_body
+from caterva2.transport.security import Policy
 
 if TYPE_CHECKING:
     from tornado.http1connection import HTTP1Connection
@@ -40,9 +41,8 @@ class TooLarge(HTTPMessageDelegate):
         error = RequestTooLarge(f"the body has {found} bytes; at most {limit} are taken")
         request_id = self._application.new_id()
         body = wire.to_json(error_body(error, request_id))
-        answer = HTTPHeaders(
-            {"Content-Type": wire.JSON, "Content-Length": str(len(body)), "X-Request-Id": request_id}
-        )
+        own = {"Content-Type": wire.JSON, "Content-Length": str(len(body)), "X-Request-Id": request_id}
+        answer = HTTPHeaders({**self._application.fixed_headers[Policy.DATA]().headers, **own})
         line = ResponseStartLine("", error.status, http.client.responses[error.status])
         self._connection.write_headers(line, answer, body)
         self._application.context.metrics.requests.add("unknown", error.status, 0.0, len(body))

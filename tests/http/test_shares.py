@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from http.cookiejar import DefaultCookiePolicy
 from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
@@ -63,6 +64,7 @@ async def share(here: Lab, headers: dict[str, str], path: str, **how: Any) -> Li
 async def here(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Lab]:
     home = tmp_path_factory.mktemp("lab")
     async with lab(home, access={"@shared": (ADA, "group:staff")}) as made:
+        made.http.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         await made.add(ADA)
         await made.add(BOB, groups={"staff"})
         await made.add(ROOT, superuser=True)
@@ -109,6 +111,10 @@ INSIDE = [
     "/api/download/@personal/open/page.html",
     "/api/chunk/@personal/open/a.b2nd?nchunk=0",
     "/api/explain/@personal/open/inside.b2nd",
+    "/api/tree/@personal/open",
+    "/api/tree/@personal/open?recursive=true",
+    "/api/tree/@personal/open/a.b2nd",
+    "/api/window/@personal/open/a.b2nd",
     "/zarr/v3/@personal/open/zarr.json",
     "/zarr/v3/@personal/open/a.b2nd/c/0/0",
 ]
@@ -139,6 +145,11 @@ OUTSIDE = [
     "/api/download/@personal/secret.b2nd",
     "/api/chunk/@personal/secret.b2nd?nchunk=0",
     "/api/explain/@personal/secret.b2nd",
+    "/api/tree/@personal",
+    "/api/tree/@personal?recursive=true",
+    "/api/tree/@personal/secret.b2nd",
+    "/api/tree/@shared",
+    "/api/window/@personal/secret.b2nd",
     "/api/list/@shared",
     "/api/list/@public",
     "/api/info/@shared/bob.b2nd",
@@ -324,6 +335,35 @@ async def test_forged_link_opens_nothing(here: Lab, link: Link, change: str) -> 
     assert answer.status_code == 401
 
 
+@pytest.mark.parametrize("target", ["/share/{}/api/me", "/api/roots?share={}"])
+async def test_token_is_not_taken_from_an_address(here: Lab, ada: dict[str, str], target: str) -> None:
+    token = (await here.token(ada, "read"))["Authorization"].partition(" ")[2]
+
+    answer = await here.http.get(target.format(token))
+
+    assert answer.status_code == 401
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "/share/",
+        "/share//api/roots",
+        "/share/%00/api/roots",
+        "/share/c2s_%FF/api/roots",
+        "/share/c2s_%C3%A9.x/api/roots",
+        "/api/roots?share=",
+        "/api/roots?share=%FF",
+        "/api/roots?share=c2s_a&share=c2s_b",
+        "/api/roots?limit=1&share=c2s_" + "9" * 5000,
+    ],
+)
+async def test_hostile_link_is_refused(here: Lab, target: str) -> None:
+    answer = await here.http.get(target)
+
+    assert answer.status_code in {401, 404}
+
+
 # making and listing
 
 
@@ -495,3 +535,9 @@ async def test_guest_gets_no_cookie(here: Lab, link: Link) -> None:
     answer = await here.http.get(f"{link.prefix}/api/list/@personal/open")
 
     assert "Set-Cookie" not in answer.headers
+
+
+async def test_tree_of_a_guest_has_no_roots(here: Lab, link: Link) -> None:
+    answer = await here.http.get("/api/tree", headers=link.bearer)
+
+    assert answer.json()["entries"] == []

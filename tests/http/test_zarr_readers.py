@@ -38,6 +38,12 @@ def view(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         array = np.arange(np.prod(shape), dtype="f4").reshape(shape)
         attributes = {"dims": dims, "units": "K", "_FillValue": 2.0}
         served.add_array(f"weather/{name}.b2nd", array, vlmeta=attributes)
+    hostile = {
+        "_FillValue": {"a": 1}, "dims": ["made-up.b2nd", "x"], "units": ["days since", 5],
+        "scale_factor": "x", "coordinates": [1], "calendar": {}, "_ARRAY_DIMENSIONS": 7, "dtype": "O",
+        "": None, "nan": float("nan"),
+    }  # fmt: skip
+    served.add_array("hostile/made-up.b2nd", np.arange(6.0).reshape(2, 3), vlmeta=hostile)
     config = SubscriberConfig(http=Address("127.0.0.1", 0), statedir=state, cache=1 << 30)
     with RoleThread(run_subscriber, config) as role:
         yield f"http://{role.address}/zarr/v3/@public"
@@ -84,6 +90,15 @@ def test_zarr_walks_groups_in_groups(view: str) -> None:
     assert same(group["ds-2d.b2nd"][2:4, ::3], arrays()["dir1/ds-2d.b2nd"][2:4, ::3])
 
 
+def test_zarr_walks_from_the_group_of_all_roots_by_names_alone(view: str) -> None:
+    roots: Any = zarr.open_group(view.removesuffix("/@public"), mode="r")
+
+    assert roots.attrs["caterva2"]["roots"] == ["@public"]
+    assert list(roots.members()) == []
+    assert same(roots["@public"]["dir1"]["ds-2d.b2nd"][...], arrays()["dir1/ds-2d.b2nd"])
+    assert same(roots["@public/tiny.b2nd"][...], arrays()["tiny.b2nd"])
+
+
 def test_zarr_reads_windows(view: str) -> None:
     found: Any = zarr.open_array(f"{view}/big.b2nd", mode="r")
 
@@ -120,7 +135,7 @@ def test_xarray_reads_the_example_root(view: str) -> None:
 
 
 def test_xarray_opens_all_directories_as_a_tree(view: str) -> None:
-    with xarray.open_datatree(view, engine="zarr") as tree:
+    with xarray.open_datatree(view, engine="zarr", decode_cf=False) as tree:
         assert same(tree["dir2"]["ds-4d.b2nd"].values, arrays()["dir2/ds-4d.b2nd"])
 
 
@@ -139,6 +154,14 @@ def test_xarray_reads_arrays_whose_axes_have_the_same_names_and_other_lengths(vi
     with xarray.open_zarr(f"{view}/volume") as found:
         assert found["head.b2nd"].dims == ("head_x", "head_y", "head_z", "head_t")
         assert same(found["phantom.b2nd"].values, phantom_volume())
+
+
+def test_attributes_that_somebody_made_up_do_no_harm_to_readers(view: str) -> None:
+    array: Any = zarr.open_array(f"{view}/hostile/made-up.b2nd", mode="r")
+    with xarray.open_zarr(f"{view}/hostile", decode_cf=False) as found:
+        assert same(array[...], np.arange(6.0).reshape(2, 3))
+        assert same(found["made-up.b2nd"].values, np.arange(6.0).reshape(2, 3))
+        assert found["made-up.b2nd"].attrs["calendar"] == {}
 
 
 @pytest.mark.parametrize("name", list(MEASURED))

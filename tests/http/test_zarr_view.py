@@ -114,6 +114,8 @@ async def test_scalar_is_one_chunk(filled: Cluster) -> None:
         "foo/.zmetadata",
         "foo/empty.b2nd/c/0/0",
         "foo",
+        "",
+        "/",
         "c/0",
         "c",
         "0",

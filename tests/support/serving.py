@@ -31,6 +31,9 @@ class Silent(BaseHandler):
     async def patch(self, path: str = "") -> None:
         self.send_json(f"{self.endpoint.label} {path}")
 
+    async def options(self, path: str = "") -> None:
+        self.send_json(f"{self.endpoint.label} {path}")
+
 
 def application(
     role: Role = Role.SUBSCRIBER,

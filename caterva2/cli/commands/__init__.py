@@ -22,6 +22,7 @@ from caterva2.cli.commands import (
     passwords,
     remove,
     roots,
+    share,
     show,
     stack,
     subscribe,
@@ -32,7 +33,7 @@ from caterva2.cli.commands import (
 )
 from caterva2.cli.commands.base import Command, Context
 
-USERS: tuple[Command, ...] = (login, logout, token, passwords, adduser, deluser, listusers)
+USERS: tuple[Command, ...] = (login, logout, token, share, passwords, adduser, deluser, listusers)
 AREAS: tuple[Command, ...] = (upload, copy, move, remove, mkdir, append)
 LAZY: tuple[Command, ...] = (expr, concat, stack, explain)
 COMMANDS: tuple[Command, ...] = (

@@ -25,7 +25,16 @@ class Access:
         self._rules = dict(rules or {})
 
     def may_see(self, principal: Principal, root: str) -> bool:
-        """Whether a root exists for somebody; cheap. Of the holder of a share link it tells of its maker."""
+        """Whether a root exists as a whole for somebody; cheap."""
+        return self.may_enter(principal, root) and (
+            principal.within is None or principal.reaches(DatasetPath(root))
+        )
+
+    def may_enter(self, principal: Principal, root: str) -> bool:
+        """Whether at least a part of a root can exist for somebody; cheap.
+
+        Of the holder of a share link this tells what its maker may; `Principal.reaches` tells the rest.
+        """
         if principal.is_anonymous and root in FOR_USERS:
             return False
         rule = self._rules.get(root)
@@ -49,27 +58,24 @@ class Access:
         DatasetNotFound
             It lies outside of what his share link opens.
         """
-        self.check(principal, path.root)
-        if principal.within is not None and not principal.reaches(path):
+        within = principal.within
+        if not self.may_enter(principal, path.root) or (within is not None and within.root != path.root):
+            raise _no_root(path.root)
+        if not principal.reaches(path):
             raise DatasetNotFound(
                 f"there is no dataset {path}", hint="see the list of the root", path=str(path)
             )
 
     def check(self, principal: Principal, root: str) -> None:
-        """Do nothing if somebody may see a root, or a part of it.
+        """Do nothing if somebody may see a root as a whole.
 
         Raises
         ------
         RootNotFound
             It does not exist for him.
         """
-        within = principal.within
-        if self.may_see(principal, root) and (within is None or within.root == root):
-            return
-        # As for a root that there is not: nothing may tell one from the other.
-        if root.startswith("@"):
-            raise RootNotFound(f"there is no root {root!r} here", root=root)
-        raise RootNotFound(f"{root} not known by the broker", hint="see the list of roots", root=root)
+        if not self.may_see(principal, root):
+            raise _no_root(root)
 
     def check_subscribe(self, principal: Principal, root: str) -> None:
         """As `check`, in the words of ``/api/subscribe``.
@@ -84,3 +90,10 @@ class Access:
         if root in FOR_USERS and principal.is_anonymous:
             raise NotAuthenticated(f"{root} is for users who are logged in")
         self.check(principal, root)
+
+
+def _no_root(root: str) -> RootNotFound:
+    """Return what is raised for a root that there is not: nothing may tell one from the other."""
+    if root.startswith("@"):
+        return RootNotFound(f"there is no root {root!r} here", root=root)
+    return RootNotFound(f"{root} not known by the broker", hint="see the list of roots", root=root)

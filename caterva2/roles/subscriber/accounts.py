@@ -24,10 +24,20 @@ from caterva2.errors import (
     ValidationFailed,
 )
 from caterva2.model.paths import DatasetPath
-from caterva2.model.users import ANONYMOUS, SCOPES, MadeToken, NewToken, Principal, Scope, TokenInfo, UserInfo
+from caterva2.model.users import (
+    ANONYMOUS,
+    SCOPES,
+    SHARE_PREFIX,
+    MadeToken,
+    NewToken,
+    Principal,
+    Scope,
+    TokenInfo,
+    UserInfo,
+)
 from caterva2.roles.subscriber.logins import Bucket, LoginLimits
 from caterva2.roles.subscriber.mail import Mailer
-from caterva2.roles.subscriber.shares import SHARE_PREFIX, Shares, iso_time
+from caterva2.roles.subscriber.shares import Shares, iso_time
 from caterva2.runtime.clock import Clock
 from caterva2.runtime.tasks import Supervisor
 from caterva2.runtime.workers import Lane, Workers

@@ -70,6 +70,7 @@ from caterva2.storage.userdb import UserDb
 from caterva2.transport.app import Application, make_application
 from caterva2.transport.context import Context
 from caterva2.transport.eventsocket import EventSocket
+from caterva2.transport.security import Proxies
 from caterva2.transport.serve import Server, bind
 from caterva2.transport.status import HealthHandler, MetricsHandler
 
@@ -144,8 +145,9 @@ class RunningSubscriber:
 def make_app(subscriber: Subscriber, config: SubscriberConfig) -> Application:
     """Return the application of a subscriber."""
     context = Context(
-        service="subscriber", version=__version__, origins=config.origins, authenticator=subscriber.accounts
-    )
+        service="subscriber", version=__version__, origins=config.origins, urlbase=config.urlbase,
+        proxies=Proxies(config.proxies), authenticator=subscriber.accounts,
+    )  # fmt: skip
     metrics = context.metrics
     traffic, cache = subscriber.traffic, subscriber.cache
     metrics.gauge("cache_hit_bytes", "Stored bytes served from the cache.", read=lambda: traffic.cached_bytes)

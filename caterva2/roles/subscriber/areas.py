@@ -141,17 +141,22 @@ class Areas:
     # which
 
     def names(self, principal: Principal) -> list[str]:
-        """Return the areas that somebody has."""
-        every = [PUBLIC] if principal.is_anonymous or not self.has_users else [PERSONAL, PUBLIC, SHARED]
-        return [name for name in every if self._access.may_see(principal, name)]
+        """Return the areas that somebody has as a whole."""
+        return [name for name in self._for(principal) if self._access.may_see(principal, name)]
+
+    def _for(self, principal: Principal) -> list[str]:
+        return [PUBLIC] if principal.is_anonymous or not self.has_users else [PERSONAL, PUBLIC, SHARED]
 
     def key(self, principal: Principal, root: str) -> str:
         """Return what tells a root or area of somebody from all others."""
         return f"{PERSONAL}:{principal.id}" if root == PERSONAL else root
 
     def find(self, principal: Principal, root: str) -> Area | None:
-        """Return an area of somebody; None if `root` is none, or is not for him."""
-        if root not in self.names(principal):
+        """Return an area of somebody; None if `root` is none, or is not for him.
+
+        What of it the holder of a share link may see is for `Access.check_path` to tell.
+        """
+        if root not in self._for(principal) or not self._access.may_enter(principal, root):
             return None
         if root != PERSONAL:
             return self.common[root]

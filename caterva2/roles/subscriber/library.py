@@ -117,7 +117,7 @@ class Library:
         found.update(
             {name: RootInfo(name=name, http="", subscribed=True) for name in self._areas.names(principal)}
         )
-        return {name: info for name, info in sorted(found.items()) if principal.reaches(DatasetPath(name))}
+        return dict(sorted(found.items()))
 
     async def subscribe(self, principal: Principal, name: str) -> None:
         """Subscribe to a root; an own directory always is.

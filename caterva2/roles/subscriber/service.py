@@ -129,7 +129,7 @@ class Subscriber:
         name = root.partition(":")[0]
         if not _is_shared(principal, event, name):
             return False
-        return self.areas.may_see(principal, root) and self.access.may_see(principal, name)
+        return self.areas.may_see(principal, root) and self.access.may_enter(principal, name)
 
     async def start(self, *, embedded: bool = False) -> None:
         """Take up the cache, the own directories and the network.

@@ -17,13 +17,11 @@ from urllib.parse import quote
 
 from caterva2.errors import BadRequest, NotAuthenticated, NotFound, NotPermitted
 from caterva2.model.paths import DatasetPath
-from caterva2.model.users import NewShare, Principal, Scope, SharedInfo, ShareInfo
+from caterva2.model.users import SHARE_PREFIX, NewShare, Principal, Scope, SharedInfo, ShareInfo
 from caterva2.runtime.clock import Clock
 from caterva2.runtime.workers import Lane, Workers
 from caterva2.storage.userdb import Shared, StoredShare, UserDb
 
-SHARE_PREFIX = "c2s_"
-"""What share links begin with, so that scanners for leaked ones find them."""
 MAX_SHARES = 200
 """Share links of one user that have not ended."""
 MAX_DAYS = 366.0

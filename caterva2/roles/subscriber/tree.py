@@ -108,7 +108,7 @@ class Tree:
             raise BadRequest(f"filter: expected at most {LONGEST_FILTER} characters")
         if path is None:
             return self._roots(principal, query)
-        self._access.check(principal, path.root)
+        self._access.check_path(principal, path)
         area = self._areas.find(principal, path.root)
         if area is not None:
             return await self._area_page(principal, area, path, query)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import NamedTuple
 
-from caterva2.compute.frames import ArrayMeta, Buffer
+from caterva2.compute.frames import Buffer
 from caterva2.compute.zarrformat import (
     Member,
     NotInZarr,
@@ -22,6 +23,7 @@ from caterva2.compute.zarrformat import (
 )
 from caterva2.errors import (
     BadExpression,
+    BadRequest,
     BrokenDataset,
     DatasetNotFound,
     NotADataset,
@@ -30,6 +32,7 @@ from caterva2.errors import (
 )
 from caterva2.model import wire
 from caterva2.model.datasets import ArrayInfo, BrokenInfo, Entry, LazyInfo, VlMeta
+from caterva2.model.lazy import Lazy
 from caterva2.model.paths import DatasetPath
 from caterva2.model.roots import Freshness
 from caterva2.model.users import Principal
@@ -41,9 +44,9 @@ from caterva2.runtime.workers import Lane, Workers
 
 METADATA = "zarr.json"
 MAX_ARRAYS = 5000
-"""Groups with more arrays below them are not consolidated: 3 MB of metadata, and 0.3 s to make them."""
-MAX_OPENED = 200
-"""Of more lazy datasets below a group, the others are told as they were when they were defined."""
+"""Groups with more arrays below them are not consolidated: that is 2 MB of metadata already."""
+LOOK_S = 2.0
+"""How long to look what the lazy datasets below a group are now, in seconds."""
 SMALL = 64 << 10
 """Chunks of at most so many bytes are padded sooner than handed to a lane."""
 
@@ -75,6 +78,10 @@ def parse_key(text: str) -> ZarrKey:
     BadPath
         It holds what no path may hold.
     """
+    if not text.strip("/"):
+        raise DatasetNotFound(
+            "no key of the Zarr view is named", hint="the group of all roots is at zarr.json"
+        )
     whole = DatasetPath.from_url(text)
     parts = (whole.root, *whole.parts)
     if parts[-1] == METADATA:
@@ -191,47 +198,53 @@ class ZarrView:
         body = None
         if len(entries) <= MAX_ARRAYS:
             skip = len(path.relative) + 1 if path.parts else 0
-            members, reasons = await self._members(principal, path.root, entries, skip)
+            members, reasons, lazies = await self._workers.run(Lane.CPU, _members, entries, skip)
+            await self._add_lazies(principal, path, lazies, members, reasons)
             body = await self._workers.run(Lane.CPU, group_of, members, reasons)
         if body is None:
             note = f"not consolidated: more than {MAX_ARRAYS} arrays, or too much metadata; open a directory"
             body = encode(group_document({"caterva2": {"note": note}}))
         return _document(body, freshness)
 
-    async def _members(
-        self, principal: Principal, root: str, entries: Sequence[Entry], skip: int
-    ) -> tuple[list[Member], dict[str, str]]:
-        """Return the arrays that can be read, and why others can not."""
-        members: list[Member] = []
-        reasons: dict[str, str] = {}
-        lazies = 0
-        for entry in entries:
-            name, info = entry.path[skip:], entry.info
+    async def _add_lazies(
+        self,
+        principal: Principal,
+        path: DatasetPath,
+        lazies: Mapping[str, Lazy],
+        members: list[Member],
+        reasons: dict[str, str],
+    ) -> None:
+        """Tell what lazy datasets are now; as they were defined, if looking at their operands takes long."""
+        until = asyncio.get_running_loop().time() + LOOK_S
+        for name, lazy in lazies.items():
             try:
-                if isinstance(info, LazyInfo):
-                    lazies += 1
-                    meta = await self._lazy_meta(principal, root, entry, info, known=lazies > MAX_OPENED)
-                    members.append(Member(name, meta, {}))
-                elif isinstance(info, ArrayInfo):
-                    members.append(Member(name, meta_of(info), info.schunk.vlmeta))
-                elif isinstance(info, BrokenInfo):
-                    reasons[name] = info.reason
-            except (NotInZarr, NotFound, BadExpression) as exc:
+                try:
+                    async with asyncio.timeout_at(until):
+                        meta = (await self._library.open(principal, path / name)).skeleton.array
+                except (ServiceError, TimeoutError):
+                    meta = meta_of(lazy)
+                members.append(Member(name, meta, {}))
+            except (NotInZarr, NotFound, BadRequest) as exc:
                 reasons[name] = str(exc)
-        return members, reasons
 
-    async def _lazy_meta(
-        self, principal: Principal, root: str, entry: Entry, info: LazyInfo, *, known: bool
-    ) -> ArrayMeta:
-        """Return what a lazy dataset is now; as it was defined, if its operands can not be looked at."""
-        if not known:
+
+def _members(entries: Sequence[Entry], skip: int) -> tuple[list[Member], dict[str, str], dict[str, Lazy]]:
+    """Return the stored arrays, why others can not be read, and the definitions of lazy ones, by name."""
+    members: list[Member] = []
+    reasons: dict[str, str] = {}
+    lazies: dict[str, Lazy] = {}
+    for entry in entries:
+        name, info = entry.path[skip:], entry.info
+        if isinstance(info, LazyInfo):
+            lazies[name] = info.lazy
+        elif isinstance(info, BrokenInfo):
+            reasons[name] = info.reason
+        elif isinstance(info, ArrayInfo):
             try:
-                file = await self._library.open(principal, DatasetPath(root) / entry.path)
-            except ServiceError:
-                pass
-            else:
-                return file.skeleton.array
-        return meta_of(info.lazy)
+                members.append(Member(name, meta_of(info), info.schunk.vlmeta))
+            except NotInZarr as exc:
+                reasons[name] = str(exc)
+    return members, reasons, lazies
 
 
 def _vlmeta(entry: Entry) -> VlMeta:

@@ -449,7 +449,7 @@ def test_shell_completes_commands_roots_and_paths(
         return sorted(word.strip() for word in answer.read_text().split("\n"))
 
     prefix = f"cat2cli --subscriber {fake_server.urlbase}"
-    assert complete("cat2cli sh") == ["show"]
+    assert complete("cat2cli sh") == ["share", "show"]
     assert complete(f"{prefix} ls f") == ["foo/"]
     assert complete(f"{prefix} ls foo/dir1/") == ["foo/dir1/sub/", "foo/dir1/x.txt"]
     assert complete(f"{prefix} subscribe f") == ["foo"]

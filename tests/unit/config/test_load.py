@@ -166,11 +166,13 @@ class TestPrecedence:
             "CATERVA2_SUBSCRIBER_ORIGINS": "https://a.example, https://b.example",
             "CATERVA2_SUBSCRIBER_MAXUSERS": "7",
             "CATERVA2_SUBSCRIBER_LOGIN": "no",
+            "CATERVA2_SUBSCRIBER_PROXIES": "10.0.0.0/8, fd00::1",
         }
 
         config = load_subscriber([], environ=environ)
 
         assert (config.origins, config.maxusers) == (("https://a.example", "https://b.example"), 7)
+        assert config.proxies == ("10.0.0.0/8", "fd00::1")
 
     def test_zero_is_no_limit(self):
         write("[subscriber]\nquota = 0\nmaxusers = 0\n")
@@ -269,8 +271,11 @@ class TestComplaints:
             ('origins = ["*"]', "origins: expected origins such as \"https://lab.example.org\", found '*'"),
             ("origins = 5", 'origins: expected a list of origins such as ["https://lab.example.org"], '
                             "found 5"),
+            ('proxies = ["proxy.example"]', 'proxies: expected addresses or networks such as "10.0.0.0/8", '
+                                            "found 'proxy.example'"),
+            ("proxies = 5", 'proxies: expected a list of addresses such as ["10.0.0.0/8"], found 5'),
         ],
-        ids=range(7),
+        ids=range(9),
     )  # fmt: skip
     def test_of_a_subscriber(self, line, message):
         write(f"[subscriber]\n{line}")

@@ -24,16 +24,23 @@ class AccountHandler(BaseHandler[Subscriber]):
 
     @property
     def address(self) -> str:
-        """Where the request comes from; behind a proxy on this machine, what the proxy says."""
-        ip = self.request.remote_ip or ""
-        forwarded = self.request.headers.get("X-Forwarded-For", "").rpartition(",")[2].strip()
-        near = ip.startswith("127.") or ip in {"", "::1", "0.0.0.0"}  # noqa: S104 - so Tornado shows a Unix socket
-        return forwarded[:64] if near and forwarded else ip
+        """Where the request comes from; behind a proxy that is believed, what the proxy says."""
+        request = self.request
+        return self.endpoint.context.proxies.client(request.remote_ip or "", request.headers)
+
+    @property
+    def is_secure(self) -> bool:
+        """Whether the browser that asks speaks https, as far as we know."""
+        context, request = self.endpoint.context, self.request
+        return (
+            request.protocol == "https"
+            or context.urlbase.startswith("https:")
+            or context.proxies.is_secure(request.remote_ip or "", request.headers)
+        )
 
     def send_cookie(self, value: str, *, more: str = "") -> None:
         """Answer 204 with our cookie and no other: clients take the first one."""
-        proto = self.request.headers.get("X-Forwarded-Proto", self.request.protocol)
-        secure = "; Secure" if proto.partition(",")[0].strip() == "https" else ""
+        secure = "; Secure" if self.is_secure else ""
         self.set_header("Set-Cookie", f"{COOKIE}={value}; HttpOnly; Path=/; SameSite=lax{more}{secure}")
         self.set_header("Cache-Control", "no-store")
         self.set_status(204)

@@ -40,7 +40,8 @@ class ZarrHandler(DataHandler):
         super()._set_common_headers()
         if not self.endpoint.context.origins:
             return
-        self._headers["Vary"] = "Origin"
+        vary = self._headers.get("Vary")
+        self._headers["Vary"] = "Origin" if vary is None else f"{vary}, Origin"
         origin = self._foreign_origin()
         if origin is not None:
             self._headers["Access-Control-Allow-Origin"] = origin
