@@ -235,6 +235,7 @@ function SessionPane(props: ActivePaneProps & { readonly session: Session }): Re
         uploads={uploads.list}
         texts={trans}
         onReplace={upload => uploads.replace(upload)}
+        onReplaceAll={() => uploads.replaceAll()}
         onRetry={upload => uploads.retry(upload)}
         onDismiss={upload => uploads.dismiss(upload)}
         onClear={() => uploads.clear()}

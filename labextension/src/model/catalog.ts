@@ -476,6 +476,9 @@ export class Catalog implements IDisposable {
     if (node === this._root && this._filter !== '') {
       this._filtering.ask();
     }
+    if (node.filter !== '') {
+      return;
+    }
     for (const child of children) {
       if (child.isContainer && child.children === null && this._expanded.has(child.path)) {
         this.want(child, this._pageSize);
@@ -728,7 +731,9 @@ export class Catalog implements IDisposable {
       const children = (node.children ?? []).filter(child => node !== this._search || !isFruitless(child));
       children.forEach((child, index) => {
         const stale = isStale || isOutdated(child);
-        const isExpanded = child.isContainer && this.isExpanded(child.path);
+        // What was found is listed flat: only the roots of a search open.
+        const opens = child.isContainer && (this._search === null || node === this._search);
+        const isExpanded = opens && this.isExpanded(child.path);
         const place = { place: index + 1, siblings: Math.max(node.total, children.length) };
         rows.push({ type: 'entry', key: child.path, node: child, depth, isExpanded, ...place, isStale: stale });
         if (isExpanded) {

@@ -15,6 +15,7 @@ import {
 import type { TreeEntry } from '../api/types';
 import type { Row } from '../model/catalog';
 import { parentOf } from '../model/paths';
+import { readDropped } from './dropped';
 import { compactShape, countFields, formatBytes, formatDtype, formatShape, formatTime } from './format';
 import { iconOf } from './icons';
 import { kindName } from './kinds';
@@ -233,7 +234,12 @@ export function Tree(props: TreeProps): ReactElement {
     setDropOn(null);
     const target = props.dropTarget(pathAt(event));
     if ('directory' in target) {
-      props.onFiles(target.directory, [...event.dataTransfer.files]);
+      const { directory } = target;
+      void readDropped(event.dataTransfer).then(
+        found =>
+          found.forEach(({ below, files }) => props.onFiles(below ? `${directory}/${below}` : directory, files)),
+        () => props.onRefused(texts.__('What was dropped can not be read.'))
+      );
     } else {
       props.onRefused(target.reason);
     }

@@ -371,6 +371,17 @@ describe('search', () => {
     assert.equal(catalog.isExpanded('foo'), true);
   });
 
+  test('a directory that was found is a line, not a tree of its own', async () => {
+    catalog.expand('foo/dir');
+    await settle();
+    const before = subscriber.nasked('foo/dir');
+    catalog.setFilter('d');
+    await clock.turn(500);
+
+    assert.deepEqual(lines(catalog.rows), ['foo', '  dir', '  x.b2nd', '  y.b2nd']);
+    assert.equal(subscriber.nasked('foo/dir'), before);
+  });
+
   test('a new file that matches appears among what was found', async () => {
     catalog.setFilter('y');
     await clock.turn(500);
