@@ -14,7 +14,7 @@ import {
 
 import type { TreeEntry } from '../api/types';
 import type { Row } from '../model/catalog';
-import { parentOf } from '../model/paths';
+import { belowRoot, parentOf } from '../model/paths';
 import { readDropped } from './dropped';
 import { compactShape, countFields, formatBytes, formatDtype, formatShape, formatTime } from './format';
 import { iconOf } from './icons';
@@ -384,24 +384,23 @@ function EntryRow(props: EntryRowProps): ReactElement {
       {isEdited ? (
         <NameEditor name={entry.name} onDone={name => props.onEdited(path, name)} label={texts.__('New name')} />
       ) : (
-        <span className="jp-Caterva2-row-name">
-          {entry.name}
-          {isSearch && row.depth > 0 && <Where path={path} />}
-        </span>
+        <span className="jp-Caterva2-row-name">{entry.name}</span>
       )}
       {mark ? (
         <span className={`jp-Caterva2-mark jp-mod-${mark.kind}`}>{mark.text}</span>
       ) : (
-        <span className="jp-Caterva2-row-facts">{factsOf(entry, texts)}</span>
+        <span className="jp-Caterva2-row-facts">
+          {(isSearch && row.depth > 0 && directoryBelow(path)) || factsOf(entry, texts)}
+        </span>
       )}
     </div>
   );
 }
 
 /** The directory of something that was found, below its root. */
-function Where({ path }: { readonly path: string }): ReactElement | null {
-  const directory = parentOf(path).split('/').slice(1).join('/');
-  return directory ? <span className="jp-Caterva2-row-where">{directory}</span> : null;
+function directoryBelow(path: string): string {
+  const directory = belowRoot(parentOf(path));
+  return directory && `${directory}/`;
 }
 
 interface NameEditorProps {
