@@ -30,7 +30,7 @@ BROWSER_TESTS := -p playwright tests/browser
 DEMO_ARGS ?=
 BENCH_ARGS ?=
 
-.PHONY: help demo test labtest labextension schema lint format types layers docs openapi bench clean
+.PHONY: help demo test labtest labextension screenshots schema lint format types layers docs openapi bench clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 13
@@ -49,6 +49,9 @@ labtest: $(VENV)/.node ## the TypeScript: types, unit tests, and whether schema.
 	@$(JLPM) test --test-reporter=dot
 
 labextension: $(LABEXTENSION) $(VENV)/.tests ## build the JupyterLab extension, and put it into the JupyterLab of .venv
+
+screenshots: $(VENV)/.tests ## docs/images, from JupyterLab in Chromium
+	PYTHONPATH=.:examples $(BIN)/python -m tests.browser.screenshots
 
 schema: $(VENV)/.node ## labextension/src/api/schema.gen.ts, from docs/openapi.json
 	@$(JLPM) schema
