@@ -29,11 +29,10 @@ THEMES = {"light": "JupyterLab Light", "dark": "JupyterLab Dark"}
 EXPOSED = "--LabApp.expose_app_in_browser=True"
 
 
-def main() -> int:
+def main() -> None:
     arguments = launch_arguments()
     if arguments is None:
-        print("screenshots need chromium", file=sys.stderr)
-        return 1
+        sys.exit("screenshots need chromium")
     TARGET.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as text, sync_playwright() as p:
         browser = p.chromium.launch(**arguments)
@@ -41,7 +40,6 @@ def main() -> int:
         alone(browser, home / "alone")
         far_away(browser, home)
         browser.close()
-    return 0
 
 
 def alone(browser: Browser, home: Path) -> None:
@@ -157,4 +155,4 @@ def save(page: Page, name: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
