@@ -73,6 +73,8 @@ const NEXT_PAGE = 1000;
 const AHEAD = 200;
 const FILTER_MS = 200;
 const SAVE_MS = 500;
+/** Between two times that changes of others are told. */
+const TELL_MS = 40;
 /** Changes that come within this time are answered by one reading. */
 const SETTLE_MS = 150;
 /** Part of the time that may go into reading again what changes without end. */
@@ -159,6 +161,11 @@ export class Catalog implements IDisposable {
     this._saving = new Debouncer(() => void this.save(), SAVE_MS, clock);
     feed.happened.connect(this.onEvent, this);
     feed.stateChanged.connect(this.onFeed, this);
+  }
+
+  /** Rows of the first page of a directory, from now on. */
+  set pageSize(pageSize: number) {
+    this._pageSize = pageSize;
   }
 
   /** Something of what is shown has changed. */
@@ -341,6 +348,9 @@ export class Catalog implements IDisposable {
     this._isDisposed = true;
     this._saving.flush();
     this._saving.dispose();
+    if (this._telling !== null) {
+      this._clock.clear(this._telling);
+    }
     this._settling.dispose();
     this._filtering.dispose();
     this._feed.happened.disconnect(this.onEvent, this);
@@ -609,7 +619,7 @@ export class Catalog implements IDisposable {
     if (this._search && !this.lookup(this._search, path)) {
       this.soilSearch(event.root);
     }
-    this.emit();
+    this.emitSoon();
   }
 
   private applyRemoval(path: string): void {
@@ -628,13 +638,13 @@ export class Catalog implements IDisposable {
     if (this._selected !== null && isWithin(this._selected, path)) {
       this.select(null);
     }
-    this.emit();
+    this.emitSoon();
   }
 
   private applyDirectory(path: string, exists: boolean): void {
     if (exists) {
       this.soilAbove(path);
-      this.emit();
+      this.emitSoon();
     } else {
       this.applyRemoval(path);
     }
@@ -652,7 +662,7 @@ export class Catalog implements IDisposable {
     }
     this.soil(this._root, false);
     this._settling.ask();
-    this.emit();
+    this.emitSoon();
   }
 
   private applyResync(root: string | null): void {
@@ -724,6 +734,15 @@ export class Catalog implements IDisposable {
     }
   }
 
+  /** Tell of many changes that come in a row at once; who looks sees each of them at once. */
+  private emitSoon(): void {
+    this._rows = null;
+    this._telling ??= this._clock.set(() => {
+      this._telling = null;
+      this.emit();
+    }, TELL_MS);
+  }
+
   private flatten(): Row[] {
     const rows: Row[] = [];
     const walk = (node: Node, depth: number, isStale: boolean): void => {
@@ -766,7 +785,7 @@ export class Catalog implements IDisposable {
   private readonly _api: TreeApi;
   private readonly _feed: EventFeed;
   private readonly _store: ExpandedStore | null;
-  private readonly _pageSize: number;
+  private _pageSize: number;
   private readonly _clock: Clock;
   private readonly _root: Node;
   private readonly _settling: Debouncer;
@@ -778,6 +797,7 @@ export class Catalog implements IDisposable {
   private readonly _selectionChanged = new Signal<this, string | null>(this);
   private _search: Node | null = null;
   private _rows: Row[] | null = null;
+  private _telling: unknown = null;
   private _selected: string | null = null;
   private _filter = '';
   private _readUntil = 0;

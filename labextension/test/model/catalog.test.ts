@@ -265,6 +265,20 @@ describe('changes', () => {
     assert.ok(subscriber.nasked('foo') - before <= 2);
   });
 
+  test('a thousand changes are told as few, and none is late for who looks', async () => {
+    let told = 0;
+    catalog.changed.connect(() => void (told += 1));
+    for (let i = 1; i <= 1000; i += 1) {
+      feed.happened.emit(changed('foo', 'x.b2nd', [i]));
+    }
+    assert.deepEqual(catalog.find('foo/x.b2nd')?.entry.shape, [1000]);
+    assert.equal(told, 0);
+
+    await clock.turn(50);
+
+    assert.equal(told, 1);
+  });
+
   test('a new directory appears with its first file', async () => {
     subscriber.put('foo', entry('foo/dir', 'directory'), entry('foo/new', 'directory'), entry('foo/x.b2nd', 'array'));
     feed.happened.emit(changed('foo', 'new/deep/z.b2nd'));
