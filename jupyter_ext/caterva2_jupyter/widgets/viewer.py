@@ -22,6 +22,7 @@ from caterva2_jupyter.widgets import drawing, render
 from caterva2_jupyter.widgets.controls import Change, Controls, shown
 from caterva2_jupyter.widgets.latest import Latest
 from caterva2_jupyter.widgets.model import Plane, Range, Subject, View
+from caterva2_jupyter.widgets.still import hider, widget_bundle
 
 if TYPE_CHECKING:
     from caterva2_jupyter.widgets.sources import Source
@@ -196,6 +197,7 @@ class Viewer(w.VBox):  # type: ignore[misc]  # ipywidgets has no types
             self._readout,
             self._status,
             self._controls.more,
+            hider(self),
         ]
 
     def _turn(self, change: Change) -> None:
@@ -335,16 +337,3 @@ class Link:
     def _back(self, _: object = None) -> None:
         one, other = self._ends
         one.view = one.view.following(other.view, self._what)
-
-
-def widget_bundle(widget: Any, static: str) -> dict[str, Any]:  # noqa: ANN401
-    """Return a widget as media types, with HTML for who can not show widgets.
-
-    The widget's own method does not exist in ipywidgets 7, which Colab has.
-    """
-    view = {"version_major": 2, "version_minor": 0, "model_id": widget.model_id}
-    return {
-        "text/plain": repr(widget),
-        "text/html": static,
-        "application/vnd.jupyter.widget-view+json": view,
-    }
