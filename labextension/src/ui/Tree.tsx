@@ -368,8 +368,9 @@ function EntryRow(props: EntryRowProps): ReactElement {
       title={isEdited ? undefined : tooltip(entry, texts)}
       onMouseDown={event => press(event, path, props)}
       onContextMenu={() => props.onSelect(path)}
-      onClick={() => {
-        if (hasCaret) {
+      onClick={event => {
+        // Who is used to open directories by a double click does not close them with its second half.
+        if (hasCaret && event.detail < 2) {
           props.onExpand(path, !row.isExpanded);
         }
       }}
