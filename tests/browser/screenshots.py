@@ -64,7 +64,7 @@ def alone(browser: Browser, home: Path) -> None:
         page.row("@public/data/tomography/phantom.b2nd").click()
         page.choose("@public/data/tomography/phantom.b2nd", "Insert Code")
         output = page.run_cell(0)
-        expect(output.locator("img").first).to_be_visible(timeout=LATE_MS)
+        expect(output.locator("img:visible").first).to_be_visible(timeout=LATE_MS)
         rest(page)
         shoot(page, "lab-notebook")
 
@@ -118,7 +118,7 @@ def notebook_7(browser: Browser, lab: JupyterLab) -> None:
         page.expand("bar", "bar/weather")
         page.choose("bar/weather/temperature.b2nd", "Insert Code")
         output = page.run_cell(0)
-        expect(output.locator("img").first).to_be_visible(timeout=LATE_MS)
+        expect(output.locator("img:visible").first).to_be_visible(timeout=LATE_MS)
         rest(page)
         save(page.page, "notebook-7.png")
 
