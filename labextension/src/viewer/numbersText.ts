@@ -80,11 +80,18 @@ export function ticks(from: number, to: number, count: number, whole = false): n
   const power = 10 ** Math.floor(Math.log10(rough));
   const unit = [1, 2, 5, 10].find(one => one * power >= rough) ?? 10;
   const step = whole ? Math.max(1, Math.round(unit * power)) : unit * power;
-  const marks: number[] = [];
-  for (let index = Math.ceil(from / step - 1e-9); index * step <= to + step * 1e-9; index++) {
-    marks.push(Number((index * step).toPrecision(12)));
+  // Far from zero a count of steps has no digits left: the marks are counted, not the steps.
+  const first = Math.ceil(from / step - 1e-9);
+  const far = Math.max(Math.abs(from), Math.abs(to)) / step;
+  const digits = Math.min(17, Math.max(12, Math.ceil(Math.log10(far)) + 2));
+  const marks = new Set<number>();
+  for (let index = 0; index <= span / step + 1; index++) {
+    const mark = Number(((first + index) * step).toPrecision(digits));
+    if (mark >= from - step * 1e-9 && mark <= to + step * 1e-9) {
+      marks.add(mark);
+    }
   }
-  return marks;
+  return [...marks];
 }
 
 /** Return marks of a logarithmic axis: powers of ten, and if these are few their multiples. */

@@ -167,6 +167,24 @@ describe('numbers as text', () => {
     assert.deepEqual(ticks(3.2, 5.9, 10, true), [4, 5]);
     assert.deepEqual(logTicks(1, 1000, 5), [1, 10, 100, 1000]);
     assert.deepEqual(ticks(1, 1, 5), []);
+    assert.deepEqual(ticks(-1, 1, 4), [-1, -0.5, 0, 0.5, 1]);
+  });
+
+  test('end where numbers are so large that a step is less than what tells them apart', () => {
+    const moment = 1_700_000_000_000_000_000;
+    for (const [from, to] of [
+      [moment, moment + 256],
+      [2 ** 53, 2 ** 53 + 6],
+      [-moment - 1024, -moment],
+      [1e300, 1e300 * (1 + 2e-16)]
+    ] as const) {
+      for (const whole of [false, true]) {
+        const marks = ticks(from, to, 10, whole);
+
+        assert.ok(marks.length <= 20 && marks.every(mark => mark >= from && mark <= to), String(marks));
+        assert.equal(new Set(marks).size, marks.length);
+      }
+    }
   });
 });
 
