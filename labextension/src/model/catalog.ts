@@ -579,8 +579,21 @@ export class Catalog implements IDisposable {
 
   // changes
 
-  private onFeed(): void {
+  private onFeed(_: EventFeed, state: FeedState): void {
+    if (state === 'open') {
+      this.soilFailed(this._root);
+      this.soilFailed(this._search);
+    }
     this.emit();
+  }
+
+  /** The way to the server is open again: what could not be read may be readable. */
+  private soilFailed(node: Node | null): void {
+    if (node?.error?.isPassing) {
+      node.isDirty = true;
+      this._settling.ask();
+    }
+    node?.children?.forEach(child => this.soilFailed(child));
   }
 
   private onEvent(_: EventFeed, event: CaterEvent): void {

@@ -205,6 +205,21 @@ describe('failures', () => {
     assert.deepEqual(lines(catalog.rows), ['@public', 'foo', '  dir', '  x.b2nd', '  (problem)']);
   });
 
+  test('what failed for a passing reason is read again when the stream is back', async () => {
+    await catalog.start();
+    await settle();
+    subscriber.failing.set('foo', new ApiError({ message: 'the server does not answer' }));
+    catalog.expand('foo');
+    await settle();
+    assert.equal(catalog.rows[2]?.type, 'problem');
+
+    subscriber.failing.clear();
+    feed.stateChanged.emit('open');
+    await clock.turn(1000);
+
+    assert.deepEqual(lines(catalog.rows), ['@public', 'foo', '  dir', '  x.b2nd']);
+  });
+
   test('roots that can not be listed are an error of the catalog', async () => {
     subscriber.failing.set('', new ApiError({ message: 'no answer' }));
     await catalog.start();
