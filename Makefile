@@ -21,6 +21,12 @@ LAB_SOURCES := $(addprefix labextension/,package.json yarn.lock tsconfig.json) \
 # Node and jlpm of $(VENV), in the directory of the TypeScript sources
 JLPM := cd labextension && PATH="$(CURDIR)/$(BIN):$$PATH" jlpm
 
+# Node brings its own list of authorities; add those that this machine trusts, for registries behind a proxy.
+SYSTEM_CERTIFICATES := $(firstword $(wildcard /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt))
+ifneq ($(SYSTEM_CERTIFICATES),)
+export NODE_EXTRA_CA_CERTS ?= $(SYSTEM_CERTIFICATES)
+endif
+
 # Two at a time suits the smallest machine we test on; `make test WORKERS=0` runs in one process.
 WORKERS ?= 2
 PYTEST_ARGS ?=
