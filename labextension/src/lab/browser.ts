@@ -114,6 +114,7 @@ export class Browser implements IDisposable {
       this._session = new Session(this.connections.get(name), this.storeOf(name), this.pageSize);
       this._session.catalog.changed.connect(() => this._treeChanged.emit());
       before?.dispose();
+      this._edited = null;
     }
     this._changed.emit();
   }

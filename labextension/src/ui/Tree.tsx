@@ -137,8 +137,13 @@ export function Tree(props: TreeProps): ReactElement {
   };
 
   const onKeyDown = (event: KeyboardEvent): void => {
-    if (edited !== null || event.ctrlKey || event.metaKey || event.altKey) {
+    // Keys in a button of a row are that button's.
+    if (event.target !== event.currentTarget || event.ctrlKey || event.metaKey || event.altKey) {
       return;
+    }
+    if (edited !== null) {
+      // The row may be out of sight or gone, and its field with it.
+      props.onEdited(edited, null);
     }
     if (event.key.length > 1) {
       typed.current.at = 0; // the next letter begins a word
@@ -182,8 +187,6 @@ export function Tree(props: TreeProps): ReactElement {
       case 'Enter':
         if (entry) {
           activate(entry, props);
-        } else if (row?.type === 'problem') {
-          props.onRetry(row.parent);
         }
         break;
       case 'F2':
@@ -523,7 +526,9 @@ function parentIndex(rows: readonly Row[], index: number): number {
 }
 
 function rowId(path: string | null): string | undefined {
-  return path === null ? undefined : `caterva2-row-${encodeURIComponent(path)}`;
+  // Half a character, of a name that is no UTF-8, can not be encoded.
+  const whole = path?.replace(/[\ud800-\udfff]/gu, half => `~${half.charCodeAt(0)}`);
+  return whole === undefined ? undefined : `caterva2-row-${encodeURIComponent(whole)}`;
 }
 
 interface Mark {
