@@ -143,6 +143,7 @@ class KernelFile:
         beside = self.path.with_name(f".{self.path.name}.new")
         handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
         with open(handle, "wb") as file:
+            os.fchmod(file.fileno(), 0o600)  # it may have been there, from a server that was killed
             file.write(data)
         beside.replace(self.path)
         self._written = data
