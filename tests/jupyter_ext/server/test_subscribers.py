@@ -213,6 +213,20 @@ class TestSeveral:
     async def test_none_but_them_can_be_chosen(self, page: Page, body: Any, code: int) -> None:
         assert (await page("caterva2/api/current", "POST", json=body)).code == code
 
+    async def test_what_has_stopped_begins_nothing_new(self, page: Page, extension: Any) -> None:
+        subscribers = extension.settings["caterva2_subscribers"]
+        await extension.stop_extension()
+
+        answers = await asyncio.gather(
+            page("caterva2/api/status"),
+            page("caterva2/s/lab/api/roots"),
+            page("caterva2/api/current", "POST", json={"name": "local"}),
+        )
+
+        assert [answer.code for answer in answers] == [200, 502, 200]
+        assert not extension._kernel_file.path.exists()
+        assert [each._connection for each in subscribers.upstreams.values()] == [None] * 3
+
     async def test_requests_to_one_that_is_away_say_so(self, page: Page) -> None:
         answer = await page("caterva2/s/away/api/roots")
 
