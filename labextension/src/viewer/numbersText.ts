@@ -20,12 +20,20 @@ export function formatNumber(value: number, digits = 6): string {
 }
 
 /** Write a number where there is little room. */
-export function formatShort(value: number): string {
+export function formatShort(value: number, digits = 4): string {
   if (Number.isFinite(value) && Math.abs(value) >= 1e6) {
-    const [mantissa = '', exponent = ''] = value.toExponential(3).split('e+');
+    const [mantissa = '', exponent = ''] = value.toExponential(digits - 1).split('e+');
     return minus(`${trimZeros(mantissa)}e${exponent}`);
   }
-  return formatNumber(value, 4);
+  return formatNumber(value, digits);
+}
+
+/** Return the digits that tell marks of an axis apart, as far as there is room: `1020.5` and `1021`. */
+export function digitsOf(marks: readonly number[], least: number): number {
+  const largest = Math.max(...marks.map(Math.abs));
+  const step = Math.min(...marks.slice(1).map((mark, index) => Math.abs(mark - (marks[index] ?? 0))));
+  const needs = Math.ceil(Math.log10(largest / step)) + 1;
+  return Number.isFinite(needs) ? Math.max(least, Math.min(11, needs)) : least;
 }
 
 /** Write a count; from five digits on with thin spaces between thousands. */

@@ -5,6 +5,7 @@ import { colorAt, COLOR_MAPS, lookupTable, pixel } from '../../src/viewer/colorM
 import { curvePath } from '../../src/viewer/curve';
 import { Track } from '../../src/viewer/gridLayout';
 import {
+  digitsOf,
   formatAge,
   formatBytes,
   formatCount,
@@ -168,6 +169,15 @@ describe('numbers as text', () => {
     assert.deepEqual(logTicks(1, 1000, 5), [1, 10, 100, 1000]);
     assert.deepEqual(ticks(1, 1, 5), []);
     assert.deepEqual(ticks(-1, 1, 4), [-1, -0.5, 0, 0.5, 1]);
+  });
+
+  test('have as many digits as tell them apart', () => {
+    const write = (marks: readonly number[]) => marks.map(mark => formatShort(mark, digitsOf(marks, 4)));
+
+    assert.deepEqual(write([1020, 1020.5, 1021]), ['1020', '1020.5', '1021']);
+    assert.deepEqual(write([0, 0.5, 1]), ['0', '0.5', '1']);
+    assert.deepEqual(write([12345670, 12345680]), ['1.234567e7', '1.234568e7']);
+    assert.deepEqual([[], [5], [0, 0]].map(marks => digitsOf(marks, 4)), [4, 4, 4]);
   });
 
   test('end where numbers are so large that a step is less than what tells them apart', () => {
