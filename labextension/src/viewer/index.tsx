@@ -76,6 +76,14 @@ export default function Viewer(props: ViewerProps) {
       data-kind={described?.kind}
       aria-busy={shown === 'loading'}
     >
+      {described !== undefined && found.failure !== undefined ? (
+        <Failure
+          compact
+          title={translate('What is shown may be old')}
+          text={sentenceOf(found.failure)}
+          retry={{ label: translate('Try again'), onClick: found.retry }}
+        />
+      ) : null}
       {described === undefined ? (
         found.failure === undefined ? (
           <Waiting t={translate} />
