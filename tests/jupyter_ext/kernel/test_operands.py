@@ -59,7 +59,9 @@ def test_refusal(text: str, namespace: dict[str, Any], said: str) -> None:
         read_expression(text, namespace)
 
 
-@pytest.mark.parametrize("value", [10**400, -(10**5000), float("inf"), float("nan")], ids=["a", "b", "c", "d"])
+@pytest.mark.parametrize(
+    "value", [10**400, -(10**5000), float("inf"), float("nan")], ids=["a", "b", "c", "d"]
+)
 def test_numbers_that_no_server_has_are_refused(value: float) -> None:
     with pytest.raises(BadExpression, match="to be a dataset, a path or a number"):
         read_expression("x + 1", {"x": value})
