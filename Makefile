@@ -21,6 +21,12 @@ LAB_SOURCES := $(addprefix labextension/,package.json yarn.lock tsconfig.json) \
 # Node and jlpm of $(VENV), in the directory of the TypeScript sources
 JLPM := cd labextension && PATH="$(CURDIR)/$(BIN):$$PATH" jlpm
 
+# Node brings its own list of authorities; add those that this machine trusts, for registries behind a proxy.
+SYSTEM_CERTIFICATES := $(firstword $(wildcard /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt))
+ifneq ($(SYSTEM_CERTIFICATES),)
+export NODE_EXTRA_CA_CERTS ?= $(SYSTEM_CERTIFICATES)
+endif
+
 # Two at a time suits the smallest machine we test on; `make test WORKERS=0` runs in one process.
 WORKERS ?= 2
 PYTEST_ARGS ?=
@@ -30,7 +36,7 @@ BROWSER_TESTS := -p playwright tests/browser
 DEMO_ARGS ?=
 BENCH_ARGS ?=
 
-.PHONY: help demo test labtest labextension schema lint format types layers docs openapi bench clean
+.PHONY: help demo test labtest labextension screenshots schema lint format types layers docs openapi bench clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 13
@@ -49,6 +55,9 @@ labtest: $(VENV)/.node ## the TypeScript: types, unit tests, and whether schema.
 	@$(JLPM) test --test-reporter=dot
 
 labextension: $(LABEXTENSION) $(VENV)/.tests ## build the JupyterLab extension, and put it into the JupyterLab of .venv
+
+screenshots: $(VENV)/.tests ## docs/images, from JupyterLab in Chromium
+	PYTHONPATH=.:examples $(BIN)/python -m tests.browser.screenshots
 
 schema: $(VENV)/.node ## labextension/src/api/schema.gen.ts, from docs/openapi.json
 	@$(JLPM) schema

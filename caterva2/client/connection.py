@@ -16,7 +16,6 @@ from typing import Any, TypeVar
 
 import httpx
 
-from caterva2.client.asking import HEADER, VALUE, Asking
 from caterva2.client.calls import Call, Reply
 from caterva2.client.datachannel import (
     CONNECT_TIMEOUT_S,
@@ -196,6 +195,8 @@ class AsyncConnection:
         asking = contextlib.AsyncExitStack()
         client, extensions = self._client, {}
         if ask and body is not None and self.urlbase.scheme == "http" and not self.urlbase.uses_proxy:
+            from caterva2.client.asking import HEADER, VALUE, Asking
+
             client = await asking.enter_async_context(self._make_client())
             questions = Asking()
             asking.callback(questions.close)

@@ -6,13 +6,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import stat
+import time
+from collections.abc import Generator
 from pathlib import Path
 from typing import NamedTuple
 
 from caterva2.errors import ConfigError
+
+LOCK_S = 5.0
+"""Others who store a token are waited for so long."""
 
 
 class KeptToken(NamedTuple):
@@ -48,18 +54,50 @@ def kept_token(urlbase: str, path: Path | None = None) -> KeptToken | None:
 
 def keep_token(urlbase: str, token: KeptToken | None, path: Path | None = None) -> Path:
     """Store the token for a server, or remove it (None); the file is written whole or not at all."""
+    import tempfile  # others who only read do not need it
+
     path = path or token_file()
-    values = _read(path)
-    values.pop(urlbase.rstrip("/"), None)
-    if token is not None:
-        values[urlbase.rstrip("/")] = list(token)
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with open(handle, "w", encoding="utf-8") as file:
-        json.dump(values, file, indent=1)
-    beside.replace(path)
+    with _locked(path.parent):
+        values = _read(path)
+        values.pop(urlbase.rstrip("/"), None)
+        if token is not None:
+            values[urlbase.rstrip("/")] = list(token)
+        handle, beside = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # mode 600
+        try:
+            with open(handle, "w", encoding="utf-8") as file:
+                json.dump(values, file, indent=1)
+            os.replace(beside, path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(beside)
+            raise
     return path
+
+
+@contextlib.contextmanager
+def _locked(directory: Path) -> Generator[None, None, None]:
+    """Let one thread or process at a time change what is in a directory, as far as the system can."""
+    try:
+        import fcntl
+    except ImportError:  # not on Windows
+        yield
+        return
+    handle = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        end = time.monotonic() + LOCK_S
+        while time.monotonic() < end:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                time.sleep(0.01)
+            except OSError:  # a file system without locks
+                break
+            else:
+                break
+        yield
+    finally:
+        os.close(handle)
 
 
 def _read(path: Path) -> dict[str, list[str]]:

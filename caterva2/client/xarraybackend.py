@@ -362,14 +362,19 @@ def _coordinates(file: Dataset, dims: tuple[str, ...]) -> Iterator[tuple[str, Va
             data = np.asarray(entry["data"])
         except ValueError:
             continue
-        own = entry.get("dims", (name,) if data.ndim else ())
-        own = (own,) if isinstance(own, str) else tuple(own)
+        own = entry.get("dims", [name] if data.ndim else [])
+        own = [own] if isinstance(own, str) else own
+        if not isinstance(own, list) or not all(isinstance(dim, str) for dim in own):
+            continue
+        attributes = entry.get("attrs", {})
         if data.dtype != object and [sizes.get(dim) for dim in own] == list(data.shape):
-            yield str(name), Variable(own, data, dict(entry.get("attrs", {})))
+            yield str(name), Variable(own, data, dict(attributes) if isinstance(attributes, Mapping) else {})
 
 
 def _attributes(vlmeta: Mapping[str, Any]) -> dict[str, Any]:
     used = {*DIMENSIONS, COORDINATES}
+    if not isinstance(vlmeta.get("coordinates", ""), str):
+        used.add("coordinates")  # xarray takes it for text
     return {str(key): value for key, value in vlmeta.items() if key not in used}
 
 

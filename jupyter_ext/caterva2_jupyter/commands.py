@@ -214,15 +214,15 @@ def _contents(file: File) -> object:
     suffix = file.path.suffix.lower()
     if suffix in {".png", ".jpg", ".jpeg", ".gif"} and file.size <= PICTURE_BYTES:
         return display.Image(data=file[:])  # type: ignore[no-untyped-call]
+    # Markdown too is shown as it is written: pages in it, scripts too, would run as the user's own, for
+    # front ends trust what comes out of a cell. JupyterLab's viewer renders it, and cleans it before.
     data = file[:TEXT_BYTES]
     left = file.size - len(data)
+    if not _is_text(data):
+        return results.Text("Binary data")
     # A character may be cut in two at the end.
-    text = data.decode("utf-8", "ignore" if left > 0 else "strict") if _is_text(data) else "Binary data"
-    if left > 0 and _is_text(data):
-        text += f"\n… and {left} more bytes"
-    if suffix in {".md", ".markdown"}:
-        return display.Markdown(text)  # type: ignore[no-untyped-call]
-    return results.Text(text)
+    text = data.decode("utf-8", "ignore" if left > 0 else "replace")
+    return results.Text(f"{text}\n… and {left} more bytes" if left > 0 else text)
 
 
 def _is_text(data: bytes) -> bool:

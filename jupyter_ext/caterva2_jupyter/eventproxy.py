@@ -52,6 +52,8 @@ class EventRelay:
         self._leave: set[Callable[[], None]] = set()
         self._position: tuple[str, int] | None = None
         self._refusal: Caterva2Error | None = None
+        self._standing: asyncio.Task[None] | None = None
+        self._closed = False
 
     @property
     def stands(self) -> bool:
@@ -66,6 +68,8 @@ class EventRelay:
         Caterva2Error
             It does not come about soon, or is refused.
         """
+        if self._closed:
+            raise ConnectFailed(f"cannot follow the events of {self._shown}: Jupyter stops")
         if self._task is None:
             self._task = asyncio.create_task(self._follow(), name=f"events of {self._shown}")
         try:
@@ -95,11 +99,13 @@ class EventRelay:
 
     async def close(self) -> None:
         """Stop; listeners are sent away."""
+        self._closed = True
         task, self._task = self._task, None
         if task is not None:
             task.cancel()
             await asyncio.wait([task, *self._ending])
         self.hub.close()
+        self._stands.clear()
         self._send_away()
 
     async def _follow(self) -> None:
@@ -125,10 +131,13 @@ class EventRelay:
             await asyncio.sleep(AGAIN_S)
 
     def _changed(self, stands: bool) -> None:
+        task = asyncio.current_task()
         if stands:
             self._refusal = None
+            self._standing = task
             self._stands.set()
-        elif self._stands.is_set():
+        # One that was given up may take a moment to end, and says so when the next one stands already.
+        elif self._stands.is_set() and task is self._standing:
             self._stands.clear()
             self._send_away()
 

@@ -55,9 +55,12 @@ class KernelFile:
         self._poked = asyncio.Event()
         self._tasks: Supervisor | None = None
         self._written: bytes | None = None
+        self._stopped = False
 
     def poke(self) -> None:
-        """Write what has changed, and have tokens looked at soon."""
+        """Write what has changed, and have tokens looked at soon; nothing more once it has stopped."""
+        if self._stopped:
+            return
         self._try_to_write()
         self._poked.set()
 
@@ -69,12 +72,13 @@ class KernelFile:
 
     def start(self) -> None:
         """Keep it current in the background; a second call does nothing."""
-        if self._tasks is None:
+        if self._tasks is None and not self._stopped:
             self._tasks = Supervisor("jupyter")
             self._tasks.spawn("file of the kernels", self._run)
 
     async def stop(self) -> None:
         """Remove it, and end its tokens; safe to call twice."""
+        self._stopped = True
         tasks, self._tasks = self._tasks, None
         if tasks is not None:
             await tasks.stop()
@@ -143,6 +147,7 @@ class KernelFile:
         beside = self.path.with_name(f".{self.path.name}.new")
         handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
         with open(handle, "wb") as file:
+            os.fchmod(file.fileno(), 0o600)  # it may have been there, from a server that was killed
             file.write(data)
         beside.replace(self.path)
         self._written = data

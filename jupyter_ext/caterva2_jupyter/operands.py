@@ -10,6 +10,7 @@ from __future__ import annotations
 import keyword
 import math
 import re
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePath
@@ -28,6 +29,7 @@ _TOKEN = re.compile(
 _GOOD_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*", re.ASCII)
 _PREFIXES = ("np.", "numpy.", "blosc2.")
 MAX_NAME = 64
+LARGEST = sys.float_info.max
 
 
 @dataclass
@@ -149,7 +151,8 @@ def _value(name: str, value: object, found: Expression, names: set[str]) -> str:
 def _number(value: object) -> str | None:
     """Return a number as it is written in an expression."""
     plain = value.item() if hasattr(value, "item") and getattr(value, "ndim", None) == 0 else value
-    if not isinstance(plain, bool | int | float) or not math.isfinite(plain):
+    # More digits than any of the server's numbers has are none; Python would refuse to write some of them.
+    if not isinstance(plain, bool | int | float) or not abs(plain) <= LARGEST:
         return None
     text = repr(plain)
     return f"({text})" if text.startswith("-") else text

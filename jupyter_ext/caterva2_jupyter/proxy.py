@@ -89,7 +89,7 @@ MAX_BODY = 1 << 50
 MAX_ANNOUNCEMENT = 1 << 16
 """Bytes of an announcement of an upload that are looked at."""
 STALLED_S = 120.0
-"""A body of which nothing arrives for so long is given up."""
+"""A body of which nothing arrives for so long is given up; one that nobody reads too."""
 
 POLICY = "default-src 'none'; sandbox"
 """What a file is shown with: a page or picture of somebody must not act as Jupyter's user."""
@@ -320,7 +320,9 @@ class ProxyHandler(ErrorAnswers, APIHandler):
         if self.request.method != "HEAD" and answer.status not in {204, 304}:
             async for piece in answer.pieces():
                 self.write(piece)
+                self._watch()
                 await self.flush()
+                self._unwatch()
 
     async def _proxy(self) -> None:
         """Wait until all is done; what went wrong is the answer."""

@@ -100,6 +100,7 @@ class Upstream:
         self._unreadable: str | None = None
         self._doubting: asyncio.Task[SubscriberStatus] | None = None
         self._connection: AsyncConnection | None = None
+        self._closed = False
         self._probing = asyncio.Lock()
         self._found: tuple[float, SubscriberStatus] | None = None
         self.events = EventRelay(urlbase, self.headers, self.shown)
@@ -119,7 +120,8 @@ class Upstream:
         return auth_headers(None, self.token)
 
     async def close(self) -> None:
-        """End all connections; safe to call twice."""
+        """End all connections, and make no more; safe to call twice."""
+        self._closed = True
         await self.events.close()
         if self._doubting is not None:
             self._doubting.cancel()
@@ -164,6 +166,8 @@ class Upstream:
                 yield answer
 
     async def _connected(self) -> AsyncConnection:
+        if self._closed:
+            raise ConnectFailed(f"cannot reach {self.shown}: Jupyter stops")
         if self._started is not None:
             try:
                 async with asyncio.timeout(STARTING_S):

@@ -27,7 +27,7 @@ def test_a_new_user_finds_looks_and_computes(lab: LabPage, alone: JupyterLab, wo
     expect(lab.source(0)).to_contain_text('caterva2.Root("@public")["mine.b2nd"]', timeout=LATE_MS)
     lab.wait_kernel()
     output = lab.run_cell(0)
-    expect(output.locator("img").first).to_be_visible(timeout=LATE_MS)
+    expect(output.locator("img:visible").first).to_be_visible(timeout=LATE_MS)
 
 
 def test_a_dropped_file_is_uploaded_and_replaced_only_if_one_says_so(

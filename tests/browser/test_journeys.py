@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -34,7 +36,7 @@ def test_browse_open_move_slider_insert_code_run_widget(lab: LabPage, site: Site
     expect(lab.source(0)).to_contain_text('ds = caterva2.Root("foo")["stack.b2nd"]')
     output = lab.run_cell(0)
     expect(output.locator(".jupyter-widgets").first).to_be_visible(timeout=LATE_MS)
-    expect(output.locator("img").first).to_be_visible(timeout=LATE_MS)
+    expect(output.locator("img:visible").first).to_be_visible(timeout=LATE_MS)
 
 
 def test_a_dataset_dragged_into_a_notebook_becomes_a_cell(lab: LabPage, site: Site, workspace: str) -> None:
@@ -139,6 +141,18 @@ def test_everything_by_the_keyboard(lab: LabPage, site: Site, workspace: str) ->
     expect(lab.page.locator(".jp-Notebook .cm-content").first).to_contain_text('["stack.b2nd"]')
 
 
+def test_a_closed_tab_is_gone_and_can_be_opened_again(lab: LabPage, site: Site, workspace: str) -> None:
+    lab.open(site.lab.lab_url(workspace))
+    lab.show_sidebar()
+    lab.expand("foo")
+    lab.open_dataset("foo/README.md")
+
+    lab.page.keyboard.press("Alt+w")
+    expect(lab.viewer("foo/README.md")).to_have_count(0)
+
+    lab.open_dataset("foo/README.md")
+
+
 def test_reload_brings_tree_and_tabs_back(lab: LabPage, site: Site, workspace: str) -> None:
     lab.open(site.lab.lab_url(workspace))
     lab.show_sidebar()
@@ -233,10 +247,7 @@ def test_the_sidebar_says_why_the_subscriber_is_away_and_finds_it_again(
         notice.get_by_role("button", name="Retry").click()
 
     expect(notice).to_be_hidden()
-    again = lab.viewer("foo/README.md").get_by_role("button", name="Try again")
-    if again.is_visible():
-        again.click()
-    lab.shown("foo/README.md")
+    lab.shown("foo/README.md")  # by itself
     site.network.add("foo/back.txt", b"back")
     lab.row("foo/back.txt").wait_for()
     (site.network.home / "foo" / "back.txt").unlink()
@@ -271,7 +282,7 @@ def test_notebook_7_has_the_sidebar_too(lab: LabPage, site: Site) -> None:
     lab.choose("foo/stack.b2nd", "Insert Code")
     expect(lab.source(0)).to_contain_text('ds = caterva2.Root("foo")["stack.b2nd"]')
     output = lab.run_cell(0)
-    expect(output.locator("img").first).to_be_visible(timeout=LATE_MS)
+    expect(output.locator("img:visible").first).to_be_visible(timeout=LATE_MS)
 
 
 def test_nothing_of_the_viewers_data_is_read_whole(lab: LabPage, site: Site, workspace: str) -> None:
@@ -287,3 +298,63 @@ def test_nothing_of_the_viewers_data_is_read_whole(lab: LabPage, site: Site, wor
     assert windows
     assert all("slice_=" in url for url in windows)
     assert not any("/api/fetch/" in url or "/api/download/" in url for url in asked)
+
+
+def test_opening_a_root_subscribes_to_it(lab: LabPage, site: Site, workspace: str) -> None:
+    lab.open(site.lab.lab_url(workspace))
+    lab.show_sidebar()
+    expect(lab.row("other")).to_have_attribute("title", re.compile("Not subscribed yet"))
+
+    lab.expand("other")
+
+    lab.row("other/note.txt").wait_for()
+    assert site.network.get("/api/roots").json()["other"]["subscribed"]
+
+
+def test_path_and_code_are_copied(lab: LabPage, site: Site, workspace: str) -> None:
+    lab.open(site.lab.lab_url(workspace))
+    lab.show_sidebar()
+    lab.expand("foo")
+
+    lab.choose("foo/stack.b2nd", "Copy Path")
+    assert lab.clipboard() == "foo/stack.b2nd"
+    lab.choose("foo/stack.b2nd", "Copy Code")
+    assert 'ds = caterva2.Root("foo")["stack.b2nd"]' in lab.clipboard()
+
+
+def test_a_file_is_downloaded_as_it_was_published(
+    lab: LabPage, site: Site, workspace: str, tmp_path: Path
+) -> None:
+    lab.open(site.lab.lab_url(workspace))
+    lab.show_sidebar()
+    lab.expand("foo")
+
+    with lab.page.expect_download() as download:
+        lab.choose("foo/stack.b2nd", "Download")
+    download.value.save_as(tmp_path / "stack.b2nd")
+
+    assert (tmp_path / "stack.b2nd").read_bytes() == (site.network.home / "foo/stack.b2nd").read_bytes()
+
+
+def test_what_can_not_be_done_says_why(lab: LabPage, site: Site, workspace: str) -> None:
+    lab.open(site.lab.lab_url(workspace))
+    lab.show_sidebar()
+    lab.expand("foo")
+
+    lab.row("foo/README.md").click(button="right")
+
+    menu = lab.page.locator(".lm-Menu")
+    expect(menu.get_by_text("Rename… (published roots are read-only)")).to_be_visible()
+    expect(menu.get_by_text("Delete (published roots are read-only)")).to_be_visible()
+
+
+def test_high_contrast_is_readable(lab: LabPage, site: Site, workspace: str) -> None:
+    lab.open(site.lab.lab_url(workspace))
+    lab.show_sidebar()
+    lab.expand("foo")
+    lab.use_theme("JupyterLab Dark High Contrast")
+    try:
+        text, ground = lab.colors(lab.row("foo/README.md").locator(".jp-Caterva2-row-name"))
+        assert (text + 0.05) / (ground + 0.05) > 7
+    finally:
+        lab.use_theme("JupyterLab Light")

@@ -21,8 +21,12 @@ def lab_far_away(built: None, tmp_path_factory: pytest.TempPathFactory) -> Itera
     with demo_network(tmp_path_factory.mktemp("network")) as network:
         url = f"http://localhost:{urlsplit(network.url).port}"
         home = tmp_path_factory.mktemp("lab")
-        keep = f"--Caterva2App.token_file={home / 'tokens.json'}"
-        with running_lab(home, f"--Caterva2App.subscribers=institute={url}", keep) as lab:
+        options = (
+            f"--Caterva2App.subscribers=institute={url}",
+            f"--Caterva2App.token_file={home / 'tokens.json'}",
+            "--Caterva2App.embedded=True",
+        )
+        with running_lab(home, *options) as lab:
             yield lab
 
 
@@ -51,7 +55,7 @@ def test_log_in_look_and_compute(lab: LabPage, lab_far_away: JupyterLab, workspa
     expect(code).to_contain_text('caterva2.Root("foo")["dir1/ds-2d.b2nd"]')
     assert PASSWORD not in (code.text_content() or "")
     output = lab.run_cell(0)
-    expect(output.locator("img").first).to_be_visible(timeout=LATE_MS)
+    expect(output.locator("img:visible").first).to_be_visible(timeout=LATE_MS)
 
     lab.drop_file("@personal", "mine.txt", b"mine")
     lab.row("@personal/mine.txt").wait_for()
@@ -73,3 +77,19 @@ def test_the_secrets_of_the_subscriber_never_reach_the_browser(
     assert answers
     assert not any("caterva2" in headers.get("set-cookie", "").lower() for headers in answers)
     assert "c2token" not in lab.page.evaluate("document.cookie")
+
+
+def test_one_subscriber_and_the_other(lab: LabPage, lab_far_away: JupyterLab, workspace: str) -> None:
+    (lab_far_away.notebooks / "here.txt").write_bytes(b"here")
+    lab.open(lab_far_away.lab_url(workspace))
+    lab.show_sidebar()
+    choice = lab.sidebar.get_by_role("combobox", name="Subscriber")
+    lab.row("foo").wait_for()
+
+    choice.select_option(label="This Jupyter server")
+    expect(lab.row("foo")).to_be_hidden()
+    lab.expand("@public")
+    lab.row("@public/here.txt").wait_for()
+
+    choice.select_option("institute")
+    lab.row("foo").wait_for()

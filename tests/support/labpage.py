@@ -132,6 +132,10 @@ class LabPage:
 
         until(is_saved, f"{parts} in the workspace")
 
+    def clipboard(self) -> str:
+        text: str = self.page.evaluate("navigator.clipboard.readText()")
+        return text
+
     def notification(self, text: str) -> Locator:
         return self.page.locator(".Toastify__toast").filter(has_text=text)
 
@@ -167,7 +171,8 @@ class LabPage:
     def choose(self, path: str, label: str) -> None:
         """Take an entry of a row's context menu."""
         self.row(path).click(button="right")
-        self.page.locator(".lm-Menu-item").filter(has_text=label).first.click()
+        begins = re.compile(f"^{re.escape(label)}")
+        self.page.locator(".lm-Menu-itemLabel").filter(has_text=begins).click()
 
     def drop_file(self, path: str, name: str, content: bytes) -> None:
         """Drop a file of the person's computer on a row."""

@@ -24,13 +24,13 @@ class Site(NamedTuple):
 
 @contextlib.contextmanager
 def running_site(home: Path) -> Iterator[Site]:
-    """Run a broker, publishers of ``foo`` and ``many``, a subscriber, and JupyterLab over it."""
+    """Run a broker, publishers, a subscriber of ``foo`` and ``many`` but not of ``other``, and JupyterLab."""
     # All at once, and known from its first look.
     many = home / "many"
     many.mkdir(parents=True)
     for number in range(MANY):
         (many / f"file-{number:05d}.txt").write_bytes(b"%d\n" % number)
-    with Network(home, roots=("foo", "many")) as network:
+    with Network(home, roots=("foo", "many", "other")) as network:
         _fill(network)
         for root in ("foo", "many"):
             network.subscribe(root)
@@ -49,4 +49,5 @@ def _fill(network: Network) -> None:
     table["hits"] = np.arange(500) * 7
     network.add_array("foo/dir/table.b2nd", table)
     network.add_array("foo/dir/line.b2nd", np.sin(np.linspace(0, 20, 1000)))
+    network.add("other/note.txt", b"not subscribed to\n")
     network.add("foo/README.md", b"# About\n\nThese are *measured*.\n")

@@ -56,7 +56,8 @@ def connect(service):
 def answer_to(service, data, *, end=True):
     """Send bytes, end the sending if so wanted, and return all that comes back."""
     with connect(service) as sock:
-        with contextlib.suppress(ConnectionError):
+        # It may have closed before all was sent; then "not connected" is no ConnectionError.
+        with contextlib.suppress(OSError):
             sock.sendall(data)
             if end:
                 sock.shutdown(socket.SHUT_WR)

@@ -15,7 +15,8 @@ from caterva2.errors import Caterva2Error
 from caterva2.model.trees import TreeEntry, TreeKind
 from caterva2_jupyter.widgets.latest import Latest
 from caterva2_jupyter.widgets.sources import DatasetSource
-from caterva2_jupyter.widgets.viewer import THUMBNAIL_WAIT_S, Viewer, widget_bundle
+from caterva2_jupyter.widgets.still import hider, widget_bundle
+from caterva2_jupyter.widgets.viewer import THUMBNAIL_WAIT_S, Viewer
 
 if TYPE_CHECKING:
     from caterva2.client.tree import Directory
@@ -78,10 +79,9 @@ class Browser(w.VBox):  # type: ignore[misc]  # ipywidgets has no types
         self._status = w.HTML()
         self._stage = w.VBox()
         self._latest: Latest[Wanted] = Latest(self._work, name="caterva2-browser")
-        super().__init__(
-            [w.HBox([self._up, self._again, self._filter, self._where]), self._list, self._more, self._status,
-             self._stage]
-        )  # fmt: skip
+        super().__init__()
+        head = w.HBox([self._up, self._again, self._filter, self._where])
+        self.children = [head, self._list, self._more, self._status, self._stage, hider(self)]
         self._up.on_click(lambda _: self.go(self.wanted.below.rpartition("/")[0]))
         self._again.on_click(lambda _: self.go(self.wanted.below))
         self._more.on_click(lambda _: self._ask(Wanted(self.wanted.below, self.wanted.filter, self._next)))

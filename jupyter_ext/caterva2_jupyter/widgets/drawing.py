@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import itertools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -9,6 +11,9 @@ import numpy as np
 
 from caterva2_jupyter.widgets import render
 from caterva2_jupyter.widgets.model import Mode, Plane, Range, View
+
+HINTS = 32
+"""Rows and columns of places in a picture that tell their item."""
 
 
 class Drawing(NamedTuple):
@@ -50,6 +55,35 @@ def thumbnail(view: View, plane: Plane) -> bytes | None:
         return None
     values, _ = _oriented(view, plane)
     return render.thumbnail(values if view.mode is Mode.COLOURS else _numbers(values), view.colormap)
+
+
+def hints(view: View, plane: Plane) -> str:
+    """Return an SVG to lay over a picture: where the mouse rests, it tells an item and its index.
+
+    Of large pictures only some items are told, always with their own index.
+    """
+    if view.mode not in {Mode.PICTURE, Mode.COLOURS} or view.rows is None or view.columns is None:
+        return ""
+    values, _ = _oriented(view, plane)
+    nrows, ncolumns = values.shape[:2]
+    width, height = _picture_size(view, values)
+    down, right = view.seen.index(view.rows), view.seen.index(view.columns)
+    cells = []
+    for top, bottom in _strips(nrows):
+        row = (top + bottom) // 2
+        for left, end in _strips(ncolumns):
+            column = (left + end) // 2
+            at = view.at(view.rows, view.shown_span(view.rows)[0] + row * plane.steps[down])
+            at = at.at(view.columns, view.shown_span(view.columns)[0] + column * plane.steps[right])
+            text = html.escape(f"{where(at)} = {value_text(values[row, column])}")
+            cells.append(
+                f'<rect x="{left}" y="{top}" width="{end - left}" height="{bottom - top}">'
+                f"<title>{text}</title></rect>"
+            )
+    return (
+        f'<svg viewBox="0 0 {ncolumns} {nrows}" preserveAspectRatio="none" fill="transparent"'
+        f' style="display:block;width:100%;aspect-ratio:{width}/{height}">{"".join(cells)}</svg>'
+    )
 
 
 def limits_of(view: View, values: render.Array) -> render.Limits:
@@ -101,6 +135,17 @@ def remarks(view: View, plane: Plane) -> list[str]:
     if view.mode in {Mode.PICTURE, Mode.LINE}:
         notes.append(_statistics(plane.data))
     return notes
+
+
+def _strips(n: int) -> list[tuple[int, int]]:
+    """Cut `n` items into as many strips as are told of."""
+    edges = np.linspace(0, n, min(n, HINTS) + 1).astype(int).tolist()
+    return list(itertools.pairwise(edges))
+
+
+def _picture_size(view: View, values: render.Array) -> tuple[int, int]:
+    rows, columns = render.magnification((values.shape[0], values.shape[1]))
+    return values.shape[1] * columns, values.shape[0] * rows
 
 
 def _curve(view: View, plane: Plane) -> str:

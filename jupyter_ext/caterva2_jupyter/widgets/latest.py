@@ -11,6 +11,8 @@ T = TypeVar("T")
 
 PAUSE_S = 0.02
 """A job waits so long for a newer one."""
+CALM_S = 0.3
+"""If no job comes for so long, the last one is likely to stay the last."""
 IDLE_S = 20.0
 """A thread without work ends after so long."""
 
@@ -24,6 +26,9 @@ class Latest(Generic[T]):
         Does a job; blocking. It runs in a thread of its own, never twice at a time.
     name
         Of the thread.
+    calm
+        Called in the thread with the last job when for a moment no other was asked for: does what is not
+        worth doing in between. Nobody waits for it.
     rest
         Called in the thread when there was nothing to do for a while: frees memory.
     """
@@ -33,12 +38,16 @@ class Latest(Generic[T]):
         work: Callable[[T], None],
         *,
         name: str,
+        calm: Callable[[T], None] | None = None,
         rest: Callable[[], None] | None = None,
         pause_s: float = PAUSE_S,
+        calm_s: float = CALM_S,
         idle_s: float = IDLE_S,
     ) -> None:
         self._work = work
         self._name = name
+        self._calm = calm
+        self._calm_s = calm_s
         self._rest = rest
         self._pause_s = pause_s
         self._idle_s = idle_s
@@ -79,25 +88,41 @@ class Latest(Generic[T]):
             self._changed.notify_all()
 
     def _run(self) -> None:
-        while True:
+        try:
+            while (job := self._next()) is not None:
+                try:
+                    self._work(job)
+                finally:
+                    with self._changed:
+                        self._running = False
+                        self._changed.notify_all()
+                if self._calm is not None and not self._has_work(self._calm_s):
+                    self._calm(job)
+        except BaseException:
             with self._changed:
-                self._changed.wait_for(lambda: bool(self._waiting) or self._closed, self._idle_s)
-                if self._closed or not self._waiting:
-                    if self._rest is not None:
-                        self._rest()
-                    self._thread = None
-                    return
+                self._thread = None
+            raise
+
+    def _next(self) -> T | None:
+        """Wait for a job; None if there is none for long, and the thread is to end."""
+        with self._changed:
+            self._changed.wait_for(self._is_awake, self._idle_s)
+            if not self._closed and self._waiting:
                 self._wait_for_newer()
-                if not self._waiting:
-                    continue
-                job = self._waiting.pop()
-                self._running = True
-            try:
-                self._work(job)
-            finally:
-                with self._changed:
-                    self._running = False
-                    self._changed.notify_all()
+            if self._closed or not self._waiting:
+                if self._rest is not None:
+                    self._rest()
+                self._thread = None  # whoever asks from now on starts another one
+                return None
+            self._running = True
+            return self._waiting.pop()
+
+    def _has_work(self, wait_s: float) -> bool:
+        with self._changed:
+            return self._changed.wait_for(self._is_awake, wait_s)
+
+    def _is_awake(self) -> bool:
+        return bool(self._waiting) or self._closed
 
     def _wait_for_newer(self) -> None:
         """Let a burst of jobs come to its end, but no longer than two pauses."""

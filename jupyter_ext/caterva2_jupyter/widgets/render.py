@@ -38,6 +38,10 @@ COLORMAPS: dict[str, str] = {
 }
 """Colours from low to high, between which others are interpolated."""
 
+LARGEST = float(np.finfo(np.float64).max)
+HUGE = LARGEST / 4
+"""Beyond it the difference of two numbers may be infinite."""
+
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
@@ -97,7 +101,9 @@ def central_limits(values: Array, percent: float = 2.0) -> Limits:
     finite = _finite(values)
     if not finite.size:
         return Limits(0.0, 1.0)
-    low, high = np.percentile(finite, [percent, 100 - percent])
+    work = finite.astype(np.float64)
+    scale = 4.0 if abs(work).max() > HUGE else 1.0  # between the largest numbers nothing must overflow
+    low, high = np.percentile(work / scale, [percent, 100 - percent]) * scale
     return Limits(float(low), float(high))
 
 
@@ -109,16 +115,14 @@ def indices(values: Array, limits: Limits) -> npt.NDArray[np.uint8]:
     values
         Real numbers (rows, columns).
     """
-    span = limits.high - limits.low
-    if not span > 0 or not math.isfinite(span):
+    if not limits.high > limits.low or not all(map(math.isfinite, limits)):
         found = np.full(values.shape, (LEVELS - 1) // 2, np.uint8)
-        if span <= 0:
+        if limits.high <= limits.low:
             found[values > limits.high] = LEVELS - 1
             found[values < limits.low] = 0
     else:
-        work = values.astype(np.float64)
-        work -= limits.low
-        work *= (LEVELS - 1) / span
+        work = _shares(values, limits)
+        work *= LEVELS - 1
         np.clip(work, 0, LEVELS - 1, out=work)
         with np.errstate(invalid="ignore"):
             found = work.astype(np.uint8)
@@ -285,11 +289,12 @@ def curve(
     left, right, top, bottom = 74, 12, 10, 26
     low, high = limits or full_limits(values)
     if not high > low:
-        low, high = low - 0.5, low + 0.5
+        # Beside large numbers, such as points in time, 0.5 is nothing.
+        around = max(0.5, abs(low) / 1e6)
+        low, high = max(low - around, -LARGEST), min(low + around, LARGEST)
     n = len(values)
     x = left + (width - left - right) * (np.arange(n) / max(1, n - 1) if n > 1 else np.full(n, 0.5))
-    with np.errstate(invalid="ignore"):
-        y = top + (height - top - bottom) * (1 - (values.astype(np.float64) - low) / (high - low))
+    y = top + (height - top - bottom) * (1 - _shares(values, Limits(low, high)))
     y = np.clip(y, -height, 2 * height)
     axes = []
     for share in (0.0, 0.25, 0.5, 0.75, 1.0):
@@ -297,7 +302,7 @@ def curve(
         axes.append(
             f'<line x1="{left}" x2="{width - right}" y1="{at:.1f}" y2="{at:.1f}" stroke="currentColor"'
             f' stroke-opacity="0.2"/><text x="{left - 6}" y="{at + 4:.1f}" text-anchor="end">'
-            f"{low + share * (high - low):.4g}</text>"
+            f"{low * (1 - share) + high * share:.4g}</text>"
         )
     for share in (0.0, 0.5, 1.0) if n > 1 else (0.5,):
         i = round(share * (n - 1))
@@ -337,6 +342,18 @@ def _paths(x: Array, y: Array, good: Array) -> str:
         points = " ".join(f"{px:.1f},{py:.1f}" for px, py in zip(x[begin:end], y[begin:end], strict=True))
         found.append(f'<polyline points="{points}" fill="none" stroke="#1f77b4" stroke-width="1.5"/>')
     return "".join(found)
+
+
+def _shares(values: Array, limits: Limits) -> Array:
+    """Return how far values are on the way from the first limit (0) to the last (1), at most -8 or 8."""
+    work = values.astype(np.float64)
+    low, high = limits
+    if not math.isfinite(high - low):
+        work, low, high = work / 4, low / 4, high / 4
+    with np.errstate(invalid="ignore", over="ignore"):
+        work -= low
+        work /= high - low
+    return np.clip(work, -8, 8, out=work)
 
 
 def _finite(values: Array) -> Array:

@@ -22,6 +22,7 @@ from caterva2_jupyter.widgets import drawing, render
 from caterva2_jupyter.widgets.controls import Change, Controls, shown
 from caterva2_jupyter.widgets.latest import Latest
 from caterva2_jupyter.widgets.model import Plane, Range, Subject, View
+from caterva2_jupyter.widgets.still import hider, widget_bundle
 
 if TYPE_CHECKING:
     from caterva2_jupyter.widgets.sources import Source
@@ -64,7 +65,9 @@ class Viewer(w.VBox):  # type: ignore[misc]  # ipywidgets has no types
         """Why nothing is shown; None if something is."""
         self.value: Any = None
         """The item under the cursor."""
-        self._latest: Latest[View] = Latest(self._work, name="caterva2-viewer", rest=self._forget)
+        self._latest: Latest[View] = Latest(
+            self._work, name="caterva2-viewer", calm=self._hint, rest=self._forget
+        )
         super().__init__()
         self._build(source.describe())
         self.observe(self._show_view, "view")
@@ -177,17 +180,24 @@ class Viewer(w.VBox):  # type: ignore[misc]  # ipywidgets has no types
         self._controls = Controls(subject, self._turn, self.refresh)
         self._image = w.Image(
             format="png",
-            layout=w.Layout(object_fit="contain", align_self="flex-start", max_width="100%"),
+            layout=w.Layout(grid_area="picture", margin="0", max_width="100%"),
+        )
+        # Both in one cell of a grid: the hints lie over the picture.
+        self._hints = w.HTML(layout=w.Layout(grid_area="picture", margin="0"))
+        self._picture = w.GridBox(
+            [self._image, self._hints],
+            layout=w.Layout(grid_template_areas='"picture"', grid_template_columns="minmax(0, max-content)"),
         )
         self._page, self._bar, self._readout, self._status = w.HTML(), w.HTML(), w.HTML(), w.HTML()
         self.children = [
             self._controls.head,
-            self._image,
+            self._picture,
             self._page,
             self._bar,
             self._readout,
             self._status,
             self._controls.more,
+            hider(self),
         ]
 
     def _turn(self, change: Change) -> None:
@@ -260,12 +270,13 @@ class Viewer(w.VBox):  # type: ignore[misc]  # ipywidgets has no types
         drawn = drawing.draw(view, plane)
         if self._thumbnail is None:
             self._thumbnail = drawing.thumbnail(view, plane)
+        self._hints.value = ""
         if drawn.picture is not None:
             self._image.value = drawn.picture
         if drawn.page is not None:
             self._page.value = drawn.page
         self._bar.value = "" if drawn.limits is None else render.colour_bar(view.colormap, drawn.limits)
-        self._image.layout.display = shown(drawn.picture is not None)
+        self._picture.layout.display = "grid" if drawn.picture is not None else "none"
         self._page.layout.display = shown(drawn.page is not None)
         self.error = None
 
@@ -279,6 +290,18 @@ class Viewer(w.VBox):  # type: ignore[misc]  # ipywidgets has no types
         text = "" if value is None else f"{drawing.where(view)} = {drawing.value_text(value)}"
         self._readout.value = f"<code>{html.escape(text)}</code>"
         self._status.value = f"<small>{html.escape(' · '.join(drawing.remarks(view, plane)))}</small>"
+
+    def _hint(self, view: View) -> None:
+        plane = self._planes.get(view.asked)
+        if plane is None or self.error is not None:
+            return
+        try:
+            told = drawing.hints(view, plane)
+        except Exception:  # the picture stands without them
+            logger.exception("no hints for %s", view.subject.path)
+            return
+        if not self._latest.is_stale(view):
+            self._hints.value = told
 
     def _fail(self, text: str) -> None:
         self.error = text
@@ -314,16 +337,3 @@ class Link:
     def _back(self, _: object = None) -> None:
         one, other = self._ends
         one.view = one.view.following(other.view, self._what)
-
-
-def widget_bundle(widget: Any, static: str) -> dict[str, Any]:  # noqa: ANN401
-    """Return a widget as media types, with HTML for who can not show widgets.
-
-    The widget's own method does not exist in ipywidgets 7, which Colab has.
-    """
-    view = {"version_major": 2, "version_minor": 0, "model_id": widget.model_id}
-    return {
-        "text/plain": repr(widget),
-        "text/html": static,
-        "application/vnd.jupyter.widget-view+json": view,
-    }

@@ -75,6 +75,7 @@ export class Api {
   /** Absolute address of an endpoint; `path` goes into its last part. */
   url(endpoint: string, path = '', query: Query = {}): string {
     const pairs = Object.entries(query).filter(([, value]) => value !== undefined && value !== null);
+    checkPath(path);
     const text = new URLSearchParams(pairs.map(([name, value]) => [name, String(value)])).toString();
     return `${this.base}api/${endpoint}${encodePath(path)}${text ? `?${text}` : ''}`;
   }
@@ -90,7 +91,8 @@ export class Api {
       if (isAborted(reason) || init.signal?.aborted) {
         throw new DOMException('nobody waits for it', 'AbortError');
       }
-      throw toApiError(reason);
+      // What carries the request may have wrapped the end of our patience.
+      throw toApiError(patience.aborted ? patience.reason : reason);
     }
     if (!response.ok && response.status !== 304) {
       throw await errorOf(response);
@@ -99,7 +101,7 @@ export class Api {
   }
 
   /** Read an endpoint; the answer is not interpreted. */
-  get(endpoint: string, path: string, query?: Query, init?: RequestInit): Promise<Response> {
+  async get(endpoint: string, path: string, query?: Query, init?: RequestInit): Promise<Response> {
     return this.request(this.url(endpoint, path, query), init);
   }
 
@@ -219,6 +221,14 @@ export class Api {
 /** Percent-encode the parts of a path. */
 export function encodePath(path: string): string {
   return path.split('/').map(encodeURIComponent).join('/').replaceAll('%40', '@');
+}
+
+/** Refuse what no path has: browsers take dots for a way to other addresses, and can not encode half a character. */
+function checkPath(path: string): void {
+  const isBad = path.split('/').some(part => part === '.' || part === '..') || /[\ud800-\udfff]/u.test(path);
+  if (isBad) {
+    throw new ApiError({ message: `${JSON.stringify(path)} is no path of a dataset`, code: 'bad-path' }, 400);
+  }
 }
 
 function init(signal: AbortSignal | undefined): RequestInit {

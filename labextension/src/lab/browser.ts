@@ -59,7 +59,16 @@ export class Browser implements IDisposable {
 
   readonly connections: ICaterva2;
   /** Rows of the first page of a directory. */
-  pageSize = 200;
+  get pageSize(): number {
+    return this._pageSize;
+  }
+
+  set pageSize(pageSize: number) {
+    this._pageSize = pageSize;
+    if (this._session) {
+      this._session.catalog.pageSize = pageSize;
+    }
+  }
 
   /** Another subscriber is shown, or another name is edited. */
   get changed(): ISignal<this, void> {
@@ -105,6 +114,7 @@ export class Browser implements IDisposable {
       this._session = new Session(this.connections.get(name), this.storeOf(name), this.pageSize);
       this._session.catalog.changed.connect(() => this._treeChanged.emit());
       before?.dispose();
+      this._edited = null;
     }
     this._changed.emit();
   }
@@ -127,6 +137,7 @@ export class Browser implements IDisposable {
   private readonly _state: IStateDB | null;
   private _session: Session | null = null;
   private _edited: string | null = null;
+  private _pageSize = 200;
   private _isDisposed = false;
   private readonly _changed = new Signal<this, void>(this);
   private readonly _treeChanged = new Signal<this, void>(this);

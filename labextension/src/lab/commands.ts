@@ -275,7 +275,7 @@ export function addCommands(context: CommandContext): void {
         const own = api.downloadUrl(path);
         // The embedded subscriber has no address but the one inside Jupyter.
         const isPublic = /^https?:/.test(url);
-        Clipboard.copyToSystem(isPublic ? own.replace(api.base, `${url.replace(/\/$/, '')}/`) : own);
+        Clipboard.copyToSystem(isPublic ? `${url.replace(/\/$/, '')}/${own.slice(api.base.length)}` : own);
       }
     }
   );
@@ -437,9 +437,9 @@ export function addCommands(context: CommandContext): void {
       if (!answer.button.accept || !name) {
         return;
       }
-      const problem = nameProblem(name);
+      const problem = nameProblem(name, trans);
       if (problem) {
-        Notification.error(trans.__(problem), { autoClose: 8000 });
+        Notification.error(problem, { autoClose: 8000 });
         return;
       }
       await attempt(trans.__('The folder could not be made.'), async current => {
@@ -466,9 +466,9 @@ export function addCommands(context: CommandContext): void {
         browser.edit(path);
         return;
       }
-      const problem = nameProblem(name);
+      const problem = nameProblem(name, trans);
       if (problem) {
-        Notification.error(trans.__(problem), { autoClose: 8000 });
+        Notification.error(problem, { autoClose: 8000 });
         return;
       }
       return attempt(trans.__('It could not be renamed.'), async current => {

@@ -128,6 +128,8 @@ export class Connections implements ICaterva2, IDisposable {
       body: JSON.stringify(content),
       headers: { 'Content-Type': 'application/json' }
     });
+    // What is being read already may be older than the change.
+    await this._refreshing;
     await this.refresh();
   }
 

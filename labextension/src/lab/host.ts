@@ -32,7 +32,11 @@ export class JupyterHost implements Host {
   }
 }
 
+/** The last cookie of a name: of several, such as those of a hub, it is the one that Jupyter reads. */
 function cookie(name: string): string | null {
-  const found = document.cookie.split('; ').find(part => part.startsWith(`${name}=`));
+  const found = document.cookie
+    .split('; ')
+    .filter(part => part.startsWith(`${name}=`))
+    .pop();
   return found ? found.slice(name.length + 1) : null;
 }

@@ -125,8 +125,17 @@ function Header({ browser, commands, trans }: ActivePaneProps): ReactElement {
   const names = status?.subscribers ?? [];
   const state = connections.error ? 'broken' : !shown ? 'unknown' : shown.connected ? 'connected' : 'broken';
   return (
-    <div className="jp-Caterva2-subscriber" title={shown ? subscriberTitle(shown, trans) : ''}>
-      <span className={`jp-Caterva2-lamp jp-mod-${state}`} aria-hidden />
+    <div
+      className="jp-Caterva2-subscriber"
+      role="group"
+      aria-label={trans.__('Subscriber')}
+      title={shown ? subscriberTitle(shown, trans) : ''}
+    >
+      <span
+        className={`jp-Caterva2-lamp jp-mod-${state}`}
+        role="img"
+        aria-label={state === 'connected' ? trans.__('Connected') : trans.__('Not connected')}
+      />
       {names.length > 1 ? (
         <HTMLSelect
           value={current ?? ''}
@@ -235,6 +244,7 @@ function SessionPane(props: ActivePaneProps & { readonly session: Session }): Re
         uploads={uploads.list}
         texts={trans}
         onReplace={upload => uploads.replace(upload)}
+        onReplaceAll={() => uploads.replaceAll()}
         onRetry={upload => uploads.retry(upload)}
         onDismiss={upload => uploads.dismiss(upload)}
         onClear={() => uploads.clear()}

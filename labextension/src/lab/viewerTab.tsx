@@ -20,6 +20,8 @@ export interface ViewerTabOptions {
   readonly trans: TranslationBundle;
 }
 
+type Message = Parameters<ReactWidget['processMessage']>[0];
+
 export class ViewerTab extends ReactWidget {
   constructor({ connection, path, kind, state, trans }: ViewerTabOptions) {
     super();
@@ -53,6 +55,19 @@ export class ViewerTab extends ReactWidget {
 
   protected override render(): ReactElement {
     return <Guard trans={this._trans} render={() => this.renderViewer()} />;
+  }
+
+  /** Take the keyboard; JupyterLab knows by it which tab is meant when one is closed. */
+  protected override onActivateRequest(): void {
+    if (!this.node.contains(document.activeElement)) {
+      this.node.focus();
+    }
+  }
+
+  /** A closed tab is gone; by itself it would only be taken off the page, and be found again when it is opened anew. */
+  protected override onCloseRequest(message: Message): void {
+    super.onCloseRequest(message);
+    this.dispose();
   }
 
   private renderViewer(): ReactElement {

@@ -73,6 +73,8 @@ const NEXT_PAGE = 1000;
 const AHEAD = 200;
 const FILTER_MS = 200;
 const SAVE_MS = 500;
+/** Between two times that changes of others are told. */
+const TELL_MS = 40;
 /** Changes that come within this time are answered by one reading. */
 const SETTLE_MS = 150;
 /** Part of the time that may go into reading again what changes without end. */
@@ -159,6 +161,11 @@ export class Catalog implements IDisposable {
     this._saving = new Debouncer(() => void this.save(), SAVE_MS, clock);
     feed.happened.connect(this.onEvent, this);
     feed.stateChanged.connect(this.onFeed, this);
+  }
+
+  /** Rows of the first page of a directory, from now on. */
+  set pageSize(pageSize: number) {
+    this._pageSize = pageSize;
   }
 
   /** Something of what is shown has changed. */
@@ -341,6 +348,9 @@ export class Catalog implements IDisposable {
     this._isDisposed = true;
     this._saving.flush();
     this._saving.dispose();
+    if (this._telling !== null) {
+      this._clock.clear(this._telling);
+    }
     this._settling.dispose();
     this._filtering.dispose();
     this._feed.happened.disconnect(this.onEvent, this);
@@ -476,6 +486,9 @@ export class Catalog implements IDisposable {
     if (node === this._root && this._filter !== '') {
       this._filtering.ask();
     }
+    if (node.filter !== '') {
+      return;
+    }
     for (const child of children) {
       if (child.isContainer && child.children === null && this._expanded.has(child.path)) {
         this.want(child, this._pageSize);
@@ -566,8 +579,21 @@ export class Catalog implements IDisposable {
 
   // changes
 
-  private onFeed(): void {
+  private onFeed(_: EventFeed, state: FeedState): void {
+    if (state === 'open') {
+      this.soilFailed(this._root);
+      this.soilFailed(this._search);
+    }
     this.emit();
+  }
+
+  /** The way to the server is open again: what could not be read may be readable. */
+  private soilFailed(node: Node | null): void {
+    if (node?.error?.isPassing) {
+      node.isDirty = true;
+      this._settling.ask();
+    }
+    node?.children?.forEach(child => this.soilFailed(child));
   }
 
   private onEvent(_: EventFeed, event: CaterEvent): void {
@@ -606,7 +632,7 @@ export class Catalog implements IDisposable {
     if (this._search && !this.lookup(this._search, path)) {
       this.soilSearch(event.root);
     }
-    this.emit();
+    this.emitSoon();
   }
 
   private applyRemoval(path: string): void {
@@ -625,13 +651,13 @@ export class Catalog implements IDisposable {
     if (this._selected !== null && isWithin(this._selected, path)) {
       this.select(null);
     }
-    this.emit();
+    this.emitSoon();
   }
 
   private applyDirectory(path: string, exists: boolean): void {
     if (exists) {
       this.soilAbove(path);
-      this.emit();
+      this.emitSoon();
     } else {
       this.applyRemoval(path);
     }
@@ -649,7 +675,7 @@ export class Catalog implements IDisposable {
     }
     this.soil(this._root, false);
     this._settling.ask();
-    this.emit();
+    this.emitSoon();
   }
 
   private applyResync(root: string | null): void {
@@ -721,6 +747,15 @@ export class Catalog implements IDisposable {
     }
   }
 
+  /** Tell of many changes that come in a row at once; who looks sees each of them at once. */
+  private emitSoon(): void {
+    this._rows = null;
+    this._telling ??= this._clock.set(() => {
+      this._telling = null;
+      this.emit();
+    }, TELL_MS);
+  }
+
   private flatten(): Row[] {
     const rows: Row[] = [];
     const walk = (node: Node, depth: number, isStale: boolean): void => {
@@ -728,7 +763,9 @@ export class Catalog implements IDisposable {
       const children = (node.children ?? []).filter(child => node !== this._search || !isFruitless(child));
       children.forEach((child, index) => {
         const stale = isStale || isOutdated(child);
-        const isExpanded = child.isContainer && this.isExpanded(child.path);
+        // What was found is listed flat: only the roots of a search open.
+        const opens = child.isContainer && (this._search === null || node === this._search);
+        const isExpanded = opens && this.isExpanded(child.path);
         const place = { place: index + 1, siblings: Math.max(node.total, children.length) };
         rows.push({ type: 'entry', key: child.path, node: child, depth, isExpanded, ...place, isStale: stale });
         if (isExpanded) {
@@ -761,7 +798,7 @@ export class Catalog implements IDisposable {
   private readonly _api: TreeApi;
   private readonly _feed: EventFeed;
   private readonly _store: ExpandedStore | null;
-  private readonly _pageSize: number;
+  private _pageSize: number;
   private readonly _clock: Clock;
   private readonly _root: Node;
   private readonly _settling: Debouncer;
@@ -773,6 +810,7 @@ export class Catalog implements IDisposable {
   private readonly _selectionChanged = new Signal<this, string | null>(this);
   private _search: Node | null = null;
   private _rows: Row[] | null = null;
+  private _telling: unknown = null;
   private _selected: string | null = null;
   private _filter = '';
   private _readUntil = 0;

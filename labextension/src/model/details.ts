@@ -3,7 +3,7 @@ import type { IDisposable } from '@lumino/disposable';
 import { Signal, type ISignal } from '@lumino/signaling';
 
 import { isAborted, toApiError, type ApiError } from '../api/errors';
-import type { EventFeed } from '../api/events';
+import type { EventFeed, FeedState } from '../api/events';
 import type { CaterEvent, Described, TreeEntry } from '../api/types';
 import { Debouncer, REAL_CLOCK, type Clock } from './debounce';
 import { isWithin, rootOf } from './paths';
@@ -25,6 +25,7 @@ export class DetailsModel implements IDisposable {
   ) {
     this._reading = new Debouncer(() => void this.read(), PAUSE_MS, clock);
     feed.happened.connect(this.onEvent, this);
+    feed.stateChanged.connect(this.onFeed, this);
   }
 
   get changed(): ISignal<this, void> {
@@ -74,6 +75,7 @@ export class DetailsModel implements IDisposable {
       this._abort.abort();
       this._reading.dispose();
       this.feed.happened.disconnect(this.onEvent, this);
+      this.feed.stateChanged.disconnect(this.onFeed, this);
       Signal.clearData(this);
     }
   }
@@ -100,6 +102,12 @@ export class DetailsModel implements IDisposable {
     }
     if (!this._isDisposed && !abort.signal.aborted) {
       this._changed.emit();
+    }
+  }
+
+  private onFeed(_: EventFeed, state: FeedState): void {
+    if (state === 'open' && this._error?.isPassing) {
+      this._reading.ask();
     }
   }
 

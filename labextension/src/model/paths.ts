@@ -1,5 +1,10 @@
 /** Paths: a root or area, then parts, separated by slashes. */
 
+/** What translates a text with places for values. */
+interface Translator {
+  __(text: string, ...values: string[]): string;
+}
+
 /** The last part. */
 export function baseName(path: string): string {
   return path.slice(path.lastIndexOf('/') + 1);
@@ -35,13 +40,13 @@ export function isWithin(path: string, directory: string): boolean {
 }
 
 /** Say what is wrong with a name that somebody typed; null if nothing is. */
-export function nameProblem(name: string): string | null {
+export function nameProblem(name: string, trans: Translator): string | null {
   if (name.trim() === '') {
-    return 'A name has at least one character.';
+    return trans.__('A name has at least one character.');
   }
   if (name === '.' || name === '..') {
-    return `"${name}" has a meaning of its own and can not be a name.`;
+    return trans.__('"%1" has a meaning of its own and can not be a name.', name);
   }
   const bad = /[/\\\0]/.exec(name);
-  return bad ? `A name can not contain "${bad[0] === '\0' ? 'NUL' : bad[0]}".` : null;
+  return bad ? trans.__('A name can not contain "%1".', bad[0] === '\0' ? 'NUL' : bad[0]) : null;
 }

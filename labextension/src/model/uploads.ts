@@ -87,6 +87,11 @@ export class Uploads implements IDisposable {
     this.again(upload, true);
   }
 
+  /** Replace all files of which this is asked. */
+  replaceAll(): void {
+    this._jobs.filter(job => job.state === 'asking').forEach(job => this.replace(job));
+  }
+
   /** Try again what failed. */
   retry(upload: Upload): void {
     this.again(upload, false);

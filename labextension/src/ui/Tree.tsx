@@ -14,7 +14,8 @@ import {
 
 import type { TreeEntry } from '../api/types';
 import type { Row } from '../model/catalog';
-import { parentOf } from '../model/paths';
+import { belowRoot, parentOf } from '../model/paths';
+import { readDropped } from './dropped';
 import { compactShape, countFields, formatBytes, formatDtype, formatShape, formatTime } from './format';
 import { iconOf } from './icons';
 import { kindName } from './kinds';
@@ -136,8 +137,13 @@ export function Tree(props: TreeProps): ReactElement {
   };
 
   const onKeyDown = (event: KeyboardEvent): void => {
-    if (edited !== null || event.ctrlKey || event.metaKey || event.altKey) {
+    // Keys in a button of a row are that button's.
+    if (event.target !== event.currentTarget || event.ctrlKey || event.metaKey || event.altKey) {
       return;
+    }
+    if (edited !== null) {
+      // The row may be out of sight or gone, and its field with it.
+      props.onEdited(edited, null);
     }
     if (event.key.length > 1) {
       typed.current.at = 0; // the next letter begins a word
@@ -181,8 +187,6 @@ export function Tree(props: TreeProps): ReactElement {
       case 'Enter':
         if (entry) {
           activate(entry, props);
-        } else if (row?.type === 'problem') {
-          props.onRetry(row.parent);
         }
         break;
       case 'F2':
@@ -233,7 +237,12 @@ export function Tree(props: TreeProps): ReactElement {
     setDropOn(null);
     const target = props.dropTarget(pathAt(event));
     if ('directory' in target) {
-      props.onFiles(target.directory, [...event.dataTransfer.files]);
+      const { directory } = target;
+      void readDropped(event.dataTransfer).then(
+        found =>
+          found.forEach(({ below, files }) => props.onFiles(below ? `${directory}/${below}` : directory, files)),
+        () => props.onRefused(texts.__('What was dropped can not be read.'))
+      );
     } else {
       props.onRefused(target.reason);
     }
@@ -362,8 +371,9 @@ function EntryRow(props: EntryRowProps): ReactElement {
       title={isEdited ? undefined : tooltip(entry, texts)}
       onMouseDown={event => press(event, path, props)}
       onContextMenu={() => props.onSelect(path)}
-      onClick={() => {
-        if (hasCaret) {
+      onClick={event => {
+        // Who is used to open directories by a double click does not close them with its second half.
+        if (hasCaret && event.detail < 2) {
           props.onExpand(path, !row.isExpanded);
         }
       }}
@@ -378,24 +388,23 @@ function EntryRow(props: EntryRowProps): ReactElement {
       {isEdited ? (
         <NameEditor name={entry.name} onDone={name => props.onEdited(path, name)} label={texts.__('New name')} />
       ) : (
-        <span className="jp-Caterva2-row-name">
-          {entry.name}
-          {isSearch && row.depth > 0 && <Where path={path} />}
-        </span>
+        <span className="jp-Caterva2-row-name">{entry.name}</span>
       )}
       {mark ? (
         <span className={`jp-Caterva2-mark jp-mod-${mark.kind}`}>{mark.text}</span>
       ) : (
-        <span className="jp-Caterva2-row-facts">{factsOf(entry, texts)}</span>
+        <span className="jp-Caterva2-row-facts">
+          {(isSearch && row.depth > 0 && directoryBelow(path)) || factsOf(entry, texts)}
+        </span>
       )}
     </div>
   );
 }
 
 /** The directory of something that was found, below its root. */
-function Where({ path }: { readonly path: string }): ReactElement | null {
-  const directory = parentOf(path).split('/').slice(1).join('/');
-  return directory ? <span className="jp-Caterva2-row-where">{directory}</span> : null;
+function directoryBelow(path: string): string {
+  const directory = belowRoot(parentOf(path));
+  return directory && `${directory}/`;
 }
 
 interface NameEditorProps {
@@ -517,7 +526,9 @@ function parentIndex(rows: readonly Row[], index: number): number {
 }
 
 function rowId(path: string | null): string | undefined {
-  return path === null ? undefined : `caterva2-row-${encodeURIComponent(path)}`;
+  // Half a character, of a name that is no UTF-8, can not be encoded.
+  const whole = path?.replace(/[\ud800-\udfff]/gu, half => `~${half.charCodeAt(0)}`);
+  return whole === undefined ? undefined : `caterva2-row-${encodeURIComponent(whole)}`;
 }
 
 interface Mark {

@@ -10,20 +10,27 @@ export interface UploadsProps {
   readonly uploads: readonly Upload[];
   readonly texts: Texts;
   onReplace(upload: Upload): void;
+  onReplaceAll(): void;
   onRetry(upload: Upload): void;
   onDismiss(upload: Upload): void;
   onClear(): void;
 }
 
-export function Uploads({ uploads, texts, onClear, ...rest }: UploadsProps): ReactElement | null {
+export function Uploads({ uploads, texts, onClear, onReplaceAll, ...rest }: UploadsProps): ReactElement | null {
   if (uploads.length === 0) {
     return null;
   }
+  const nasking = uploads.filter(upload => upload.state === 'asking').length;
   const isDone = uploads.every(upload => upload.state === 'done' || upload.state === 'failed');
   return (
     <section className="jp-Caterva2-uploads" aria-label={texts.__('Uploads')}>
       <div className="jp-Caterva2-uploads-title">
         <span>{texts._n('%1 upload', '%1 uploads', uploads.length)}</span>
+        {nasking > 1 && (
+          <button className="jp-Caterva2-link" onClick={onReplaceAll}>
+            {texts.__('Replace all %1', nasking)}
+          </button>
+        )}
         {isDone && (
           <button className="jp-Caterva2-link" onClick={onClear}>
             {texts.__('Clear')}
@@ -39,7 +46,7 @@ export function Uploads({ uploads, texts, onClear, ...rest }: UploadsProps): Rea
   );
 }
 
-type UploadLineProps = Omit<UploadsProps, 'uploads' | 'onClear'> & { readonly upload: Upload };
+type UploadLineProps = Omit<UploadsProps, 'uploads' | 'onClear' | 'onReplaceAll'> & { readonly upload: Upload };
 
 function UploadLine({ upload, texts, onReplace, onRetry, onDismiss }: UploadLineProps): ReactElement {
   const { state, sent, size, file, directory } = upload;

@@ -1,5 +1,6 @@
 /** Numbers and types as people read them in a narrow column. */
 import { isStructured } from '../model/entries';
+import { readLiteral } from '../model/literal';
 
 const UNITS = ['B', 'kB', 'MB', 'GB', 'TB', 'PB', 'EB'];
 
@@ -40,23 +41,17 @@ export function fieldNames(dtype: string): string[] {
   if (!isStructured(dtype)) {
     return [];
   }
-  const names = /'names':\s*\[([^\]]*)\]/.exec(dtype);
-  if (names?.[1] !== undefined) {
-    return [...names[1].matchAll(/'((?:[^'\\]|\\.)*)'/g)].map(match => match[1] ?? '');
+  const described = readLiteral(dtype);
+  if (Array.isArray(described)) {
+    // A field may have a title before its name.
+    return described.map((row: unknown) => nameOf(Array.isArray(row) ? row[0] : row));
   }
-  const found: string[] = [];
-  let depth = 0;
-  for (const match of dtype.matchAll(/'((?:[^'\\]|\\.)*)'|[[\]()]/g)) {
-    const token = match[0];
-    if (token === '[' || token === '(') {
-      depth += 1;
-    } else if (token === ']' || token === ')') {
-      depth -= 1;
-    } else if (depth === 2 && /\(\s*$/.test(dtype.slice(0, match.index))) {
-      found.push(match[1] ?? '');
-    }
-  }
-  return found;
+  const names = typeof described === 'object' && described !== null && 'names' in described ? described.names : [];
+  return Array.isArray(names) ? names.map(String) : [];
+}
+
+function nameOf(named: unknown): string {
+  return String(Array.isArray(named) ? named[1] : named);
 }
 
 /** A dtype without what goes without saying: `<f8` is `float64` already on the server. */

@@ -4,7 +4,7 @@ import { useEffect, useId, useLayoutEffect, useMemo, useRef, useState } from 're
 
 import type { CellBlock, CellRequest } from './arraySource';
 import { filled } from './caption';
-import { alignsRight, cellText, columnWidth } from './cellText';
+import { alignsRight, cellText, columnWidth, copiedText } from './cellText';
 import { Failure, Icon } from './controls';
 import type { DType } from './dtype';
 import { sentenceOf } from './failures';
@@ -138,7 +138,7 @@ export function DataTable(props: PlotProps & { readonly dtype: DType }) {
     if (move !== undefined) {
       go(move[0], move[1]);
     } else if (whole && event.key === 'c') {
-      void navigator.clipboard.writeText(textAt(row, column));
+      void navigator.clipboard.writeText(copiedText(cellAt(row, column)));
     } else {
       return;
     }
@@ -406,10 +406,14 @@ function useChosen(key: string, filtered: boolean) {
     total: filtered ? found.current.total : undefined,
     known: found.current.known,
     learn: (blocks: readonly CellBlock[], requests: readonly CellRequest[]) => {
-      if (!filtered || found.current.known || blocks.length < requests.length) {
+      if (!filtered || blocks.length < requests.length) {
         return;
       }
       for (const block of blocks) {
+        // What the server tells is right again after the rows have changed.
+        if (found.current.known && block.total === undefined) {
+          return;
+        }
         const { rows } = block.request;
         const got = block.shape[0] ?? 0;
         const [total, known] =

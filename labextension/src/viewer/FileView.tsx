@@ -26,6 +26,8 @@ export interface FileViewProps {
   readonly description: FileDescription;
   /** Changes when the file has changed. */
   readonly generation: string;
+  /** Counts the times that the way to the server opened again. */
+  readonly reopened: number;
   readonly onStatus: (status: Status) => void;
   readonly t: Translate;
 }
@@ -45,6 +47,9 @@ export function FileView(props: FileViewProps) {
   const [failure, setFailure] = useState<unknown>(undefined);
   const [tries, setTries] = useState(0);
   const [reads, setReads] = useState(false);
+  // A further piece belongs to what was read before it, and fails alone.
+  const adding = useRef<AbortController | undefined>(undefined);
+  const [addingFailed, setAddingFailed] = useState(false);
 
   useEffect(() => {
     if (tooLarge) {
@@ -53,6 +58,8 @@ export function FileView(props: FileViewProps) {
     }
     const controller = new AbortController();
     setFailure(undefined);
+    setAddingFailed(false);
+    setReads(false);
     readPiece(api, path, 0, limit, controller.signal).then(setContent, (reason: unknown) => {
       // An empty file has no first byte.
       if (!controller.signal.aborted) {
@@ -64,22 +71,33 @@ export function FileView(props: FileViewProps) {
         }
       }
     });
-    return () => controller.abort();
+    return () => {
+      controller.abort();
+      adding.current?.abort();
+    };
   }, [api, path, generation, tries, limit, tooLarge, onStatus, description.size]);
+
+  useEffect(() => {
+    if (props.reopened > 0 && failure !== undefined) {
+      setTries(before => before + 1);
+    }
+    // Only that the way is open again is news.
+  }, [props.reopened]);
 
   const more = () => {
     if (content === undefined || reads) {
       return;
     }
     setReads(true);
-    readPiece(
-      api,
-      path,
-      content.bytes.length,
-      content.bytes.length + PIECE,
-      AbortSignal.timeout(60_000)
-    ).then(
+    setAddingFailed(false);
+    const controller = new AbortController();
+    adding.current = controller;
+    const { signal } = controller;
+    readPiece(api, path, content.bytes.length, content.bytes.length + PIECE, signal).then(
       piece => {
+        if (signal.aborted) {
+          return;
+        }
         const bytes = new Uint8Array(content.bytes.length + piece.bytes.length);
         bytes.set(content.bytes);
         bytes.set(piece.bytes, content.bytes.length);
@@ -87,8 +105,11 @@ export function FileView(props: FileViewProps) {
         setReads(false);
       },
       (reason: unknown) => {
-        setFailure(reason);
-        setReads(false);
+        if (!signal.aborted) {
+          setFailure(reason);
+          setAddingFailed(true);
+          setReads(false);
+        }
       }
     );
   };
@@ -128,8 +149,12 @@ export function FileView(props: FileViewProps) {
         freshness={content.freshness}
         failure={failure}
         onRetry={() => {
-          setFailure(undefined);
-          more();
+          if (addingFailed) {
+            setFailure(undefined);
+            more();
+          } else {
+            setTries(tries + 1);
+          }
         }}
         t={t}
       />

@@ -84,7 +84,9 @@ export function LinePlot(props: PlotProps) {
       return found.low < found.high ? found : { low: found.low / 2, high: found.high * 2 };
     }
     const room =
-      range.kind === 'manual' ? 0 : (found.high - found.low) * 0.04 || Math.abs(found.high) * 0.1 || 1;
+      range.kind === 'manual' && found.low < found.high
+        ? 0
+        : (found.high - found.low) * 0.04 || Math.abs(found.high) * 0.1 || 1;
     return { low: found.low - room, high: found.high + room };
   }, [seen, range, scale]);
   const rise =

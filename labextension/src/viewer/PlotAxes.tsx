@@ -1,7 +1,7 @@
 /** Marks, numbers and titles around a plot, and the bar that explains its colours. */
 
 import { gradient } from './colorMaps';
-import { formatCount, formatNumber, formatShort, logTicks, ticks } from './numbersText';
+import { digitsOf, formatCount, formatNumber, formatShort, logTicks, ticks } from './numbersText';
 import type { Limits } from './plane';
 import type { Scale } from './state';
 import type { Size } from './viewport';
@@ -47,7 +47,8 @@ export function PlotAxes(props: {
     y.down === true ? box.top + fraction(y, value) * box.height : bottom - fraction(y, value) * box.height;
   const xs = marksOf(x, box.width / 80);
   const ys = marksOf(y, box.height / 44);
-  const widest = Math.max(1, ...ys.map(value => markText(y, value).length));
+  const [digitsX, digitsY] = [digitsOf(xs, 6), digitsOf(ys, 6)];
+  const widest = Math.max(1, ...ys.map(value => markText(y, value, digitsY).length));
   const titleX = Math.max(11, box.left - 22 - 6.4 * widest);
   return (
     <svg className="jp-Caterva2-View-plotAxes" width={size.width} height={size.height} aria-hidden="true">
@@ -72,7 +73,7 @@ export function PlotAxes(props: {
         <g key={value} transform={`translate(${round(atX(value))} ${bottom})`}>
           <line y1={1} y2={5} />
           <text y={17} textAnchor="middle">
-            {markText(x, value)}
+            {markText(x, value, digitsX)}
           </text>
         </g>
       ))}
@@ -80,7 +81,7 @@ export function PlotAxes(props: {
         <g key={value} transform={`translate(${box.left} ${round(atY(value))})`}>
           <line x1={-5} x2={-1} />
           <text x={-9} dy="0.32em" textAnchor="end">
-            {markText(y, value)}
+            {markText(y, value, digitsY)}
           </text>
         </g>
       ))}
@@ -125,20 +126,21 @@ export function ColorBar(props: {
   const axis: AxisRange = { from: limits.low, to: limits.high, title: '', scale, whole };
   const flat = limits.low === limits.high;
   const marks = flat ? [limits.low] : marksOf(axis, height / 40);
+  const digits = digitsOf(marks, 4);
   return (
     <div className="jp-Caterva2-View-colorBar" style={{ left, top, height }} aria-hidden="true">
       <div style={{ background: gradient(props.colorMap, props.reversed, 'to top') }} />
       {marks.map(value => (
         <span key={value} style={{ bottom: `${flat ? 50 : 100 * fraction(axis, value)}%` }}>
-          {formatShort(value)}
+          {formatShort(value, digits)}
         </span>
       ))}
     </div>
   );
 }
 
-function markText(axis: AxisRange, value: number): string {
-  return axis.cells === true ? formatCount(value) : formatNumber(value);
+function markText(axis: AxisRange, value: number, digits: number): string {
+  return axis.cells === true ? formatCount(value) : formatNumber(value, digits);
 }
 
 function marksOf(axis: AxisRange, count: number): number[] {

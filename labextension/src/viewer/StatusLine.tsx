@@ -30,7 +30,7 @@ export function StatusLine(props: {
       {props.failure === undefined ? null : (
         <span className="jp-Caterva2-View-problem" role="alert">
           <Icon name="warning" />
-          {sentenceOf(props.failure)}
+          <span title={sentenceOf(props.failure)}>{sentenceOf(props.failure)}</span>
           <button type="button" className="jp-Caterva2-View-link" onClick={props.onRetry}>
             {t('Try again')}
           </button>

@@ -1,5 +1,6 @@
 /** The windows of one array: questions to the server, answers as planes and cells. */
 
+import { ApiError } from '../api/errors';
 import { decode, parseDType, toReals, type DType, type Numbers, type Part, type Reals } from './dtype';
 import { GridStore, type Sized } from './gridStore';
 import type { Plane } from './plane';
@@ -95,6 +96,13 @@ export class ArraySource {
   invalidate(): void {
     this.blocks.invalidate();
     this.cells.invalidate();
+  }
+
+  /** Ask again for what failed for a reason that may have passed. */
+  retryPassing(): void {
+    const isPassing = (reason: unknown): boolean => !(reason instanceof ApiError) || reason.isPassing;
+    this.blocks.retry(isPassing);
+    this.cells.retry(isPassing);
   }
 
   dispose(): void {

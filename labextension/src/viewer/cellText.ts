@@ -23,6 +23,14 @@ export function cellText(cell: Cell | undefined, dtype: DType | undefined): stri
   return String(cell);
 }
 
+/** Write a cell for other programs: numbers with all their digits, and as these read them. */
+export function copiedText(cell: Cell | undefined): string {
+  if (cell === undefined || cell === null) {
+    return '';
+  }
+  return typeof cell === 'object' ? JSON.stringify(cell) : String(cell);
+}
+
 /** Tell whether the cells of a column stand at its right. */
 export function alignsRight(dtype: DType): boolean {
   return ['int', 'uint', 'float', 'complex'].includes(dtype.kind);

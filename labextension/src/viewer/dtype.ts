@@ -1,5 +1,7 @@
 /** What the items of a window are, and how their raw little-endian bytes become numbers. */
 
+import { readLiteral } from '../model/literal';
+
 export type ItemKind =
   'bool' | 'int' | 'uint' | 'float' | 'complex' | 'bytes' | 'text' | 'date' | 'delta' | 'record' | 'other';
 
@@ -58,7 +60,7 @@ const CODES: Readonly<Record<string, ItemKind>> = {
  */
 export function parseDType(text: string): DType {
   const trimmed = text.trim();
-  if (trimmed.startsWith('[')) {
+  if (/^[[{]/.test(trimmed)) {
     return parseRecord(trimmed);
   }
   if (trimmed === '?') {
@@ -82,7 +84,10 @@ export function parseDType(text: string): DType {
 
 /** Tell whether items have a place on an axis of numbers. */
 export function isNumeric(dtype: DType): boolean {
-  return ['bool', 'int', 'uint', 'float', 'complex'].includes(dtype.kind);
+  // There are floats of more bytes than a double; browsers have no arrays of them.
+  return dtype.kind === 'complex'
+    ? dtype.size === 8 || dtype.size === 16
+    : ['bool', 'int', 'uint', 'float'].includes(dtype.kind) && dtype.size <= 8;
 }
 
 /** Tell whether pixels can be made of three or four neighbouring items. */
@@ -222,38 +227,80 @@ function scalarLabel(kind: ItemKind, size: number, unit: string): string {
 }
 
 function parseRecord(text: string): DType {
-  let rows: unknown;
+  let described: unknown;
   try {
-    rows = JSON.parse(text);
+    described = JSON.parse(text);
   } catch {
-    rows = fromPython(text);
+    described = readLiteral(text);
   }
+  return recordOf(described);
+}
+
+function recordOf(described: unknown): DType {
+  const { rows, size, offsets } = rowsOf(described);
   const fields: Field[] = [];
   let offset = 0;
-  for (const row of Array.isArray(rows) ? rows : []) {
-    const field = parseField(row, offset);
+  rows.forEach((row, index) => {
+    const field = parseField(row, offsets[index] ?? offset);
     if (field !== undefined) {
       fields.push(field.field);
-      offset += field.bytes;
+      offset = field.field.offset + field.bytes;
     }
-  }
+  });
   return {
     kind: 'record',
-    size: offset,
+    size: size ?? offset,
     label: fields.length === 1 ? '1 field' : `${fields.length} fields`,
     fields
   };
+}
+
+interface Rows {
+  readonly rows: readonly unknown[];
+  readonly offsets: readonly number[];
+  readonly size: number | undefined;
+}
+
+/** Read a list of fields, or what NumPy writes if there are gaps between them: lists of names, types and places. */
+function rowsOf(described: unknown): Rows {
+  if (Array.isArray(described)) {
+    return { rows: described, offsets: [], size: undefined };
+  }
+  const given = new Map(
+    typeof described === 'object' && described !== null ? Object.entries(described) : []
+  );
+  const list = (name: string): unknown[] => {
+    const value: unknown = given.get(name);
+    return Array.isArray(value) ? value : [];
+  };
+  const formats = list('formats');
+  const size: unknown = given.get('itemsize');
+  return {
+    // A format of a type and a shape is what a row has behind its name.
+    rows: list('names').map((name, index) => {
+      const format = formats[index];
+      return isShaped(format) ? [name, ...format] : [name, format];
+    }),
+    offsets: list('offsets').map(Number),
+    size: typeof size === 'number' ? size : undefined
+  };
+}
+
+function isShaped(format: unknown): format is unknown[] {
+  return Array.isArray(format) && format.length === 2 && Array.isArray(format[1]) && typeof format[0] === 'string';
 }
 
 function parseField(row: unknown, offset: number): { field: Field; bytes: number } | undefined {
   if (!Array.isArray(row)) {
     return undefined;
   }
-  const [name, type, shape] = row as readonly unknown[];
+  const [named, type, shape] = row as readonly unknown[];
+  // A field may have a title before its name.
+  const name: unknown = Array.isArray(named) ? named[1] : named;
   if (typeof name !== 'string') {
     return undefined;
   }
-  const inner = typeof type === 'string' ? parseDType(type) : parseDType(JSON.stringify(type ?? ''));
+  const inner = typeof type === 'string' ? parseDType(type) : recordOf(type);
   const counts = Array.isArray(shape) ? shape.map(Number) : [];
   const many = counts.reduce((all, one) => all * one, 1);
   const dtype: DType =
@@ -261,22 +308,4 @@ function parseField(row: unknown, offset: number): { field: Field; bytes: number
       ? inner
       : { kind: 'other', size: many * inner.size, label: `${inner.label}[${counts.join(', ')}]`, fields: [] };
   return { field: { name, dtype, offset }, bytes: many * inner.size };
-}
-
-/** Read the text of a NumPy list of fields, which is no JSON: `[('a', '<f4'), ('b', '<f8', (3,))]`. */
-function fromPython(text: string): unknown {
-  const rows: unknown[] = [];
-  const one = /\(\s*(?:'([^']*)'|"([^"]*)")\s*,\s*(?:'([^']*)'|"([^"]*)")\s*(?:,\s*\(([^)]*)\)\s*)?\)/g;
-  for (const match of text.matchAll(one)) {
-    const shape = match[5]
-      ?.split(',')
-      .filter(count => count.trim() !== '')
-      .map(Number);
-    rows.push([
-      match[1] ?? match[2] ?? '',
-      match[3] ?? match[4] ?? '',
-      ...(shape === undefined ? [] : [shape])
-    ]);
-  }
-  return rows;
 }

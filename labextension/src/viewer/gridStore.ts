@@ -92,9 +92,13 @@ export class GridStore<Request, Part extends Sized> {
     this._pump();
   }
 
-  /** Ask again for what failed. */
-  retry(): void {
-    this._failures.clear();
+  /** Ask again for what failed, or for some of it. */
+  retry(some: (reason: unknown) => boolean = () => true): void {
+    const again = [...this._failures].filter(([, reason]) => some(reason));
+    if (again.length === 0) {
+      return;
+    }
+    again.forEach(([key]) => this._failures.delete(key));
     this._announce();
     this._pump();
   }

@@ -3,6 +3,7 @@
 import { useCallback, useEffect, useMemo, useState } from 'react';
 
 import type { Api } from '../api/client';
+import { toApiError } from '../api/errors';
 import type { EventFeed } from '../api/events';
 import { ArraySource } from './arraySource';
 import { ArrayView } from './ArrayView';
@@ -44,9 +45,20 @@ export default function Viewer(props: ViewerProps) {
   );
   const { generation, resynced } = useGenerations(events, path);
   const found = useDescription(api, path, generation + resynced);
+  const reopened = useReopened(events);
   const [status, setStatus] = useState<Status>({ kind: 'loading' });
   const described = found.description;
   const { source, reason } = useSource(api, path, described, found.mark);
+  const failed = found.failure !== undefined;
+  useEffect(() => {
+    if (reopened > 0) {
+      source?.retryPassing();
+      if (failed) {
+        found.retry();
+      }
+    }
+    // Only that the way is open again is news.
+  }, [reopened]);
 
   const shown: Status['kind'] =
     described === undefined
@@ -64,6 +76,14 @@ export default function Viewer(props: ViewerProps) {
       data-kind={described?.kind}
       aria-busy={shown === 'loading'}
     >
+      {described !== undefined && found.failure !== undefined ? (
+        <Failure
+          compact
+          title={translate('What is shown may be old')}
+          text={sentenceOf(found.failure)}
+          retry={{ label: translate('Try again'), onClick: found.retry }}
+        />
+      ) : null}
       {described === undefined ? (
         found.failure === undefined ? (
           <Waiting t={translate} />
@@ -100,6 +120,7 @@ export default function Viewer(props: ViewerProps) {
           path={path}
           description={described}
           generation={found.mark}
+          reopened={reopened}
           onStatus={setStatus}
           t={translate}
         />
@@ -121,14 +142,11 @@ function Waiting({ t }: { readonly t: Translate }) {
 function useGenerations(events: EventFeed, path: string): { generation: number; resynced: number } {
   const [counts, setCounts] = useState({ generation: 0, resynced: 0 });
   useEffect(() => {
-    let first = true;
     const onEvent: Parameters<EventFeed['happened']['connect']>[0] = (_, event) => {
       if (event.type === 'resync') {
-        // The first one only says that the stream is open now.
-        if (!first || event.root !== null) {
+        if (event.root === null || path.startsWith(`${event.root}/`)) {
           setCounts(before => ({ ...before, resynced: before.resynced + 1 }));
         }
-        first = false;
         return;
       }
       const changedPath =
@@ -151,6 +169,23 @@ function useGenerations(events: EventFeed, path: string): { generation: number; 
     };
   }, [events, path]);
   return counts;
+}
+
+/** Count the times that the stream of events opens: what failed before may succeed now. */
+function useReopened(events: EventFeed): number {
+  const [count, setCount] = useState(0);
+  useEffect(() => {
+    const onState: Parameters<EventFeed['stateChanged']['connect']>[0] = (_, state) => {
+      if (state === 'open') {
+        setCount(before => before + 1);
+      }
+    };
+    events.stateChanged.connect(onState);
+    return () => {
+      events.stateChanged.disconnect(onState);
+    };
+  }, [events]);
+  return count;
 }
 
 interface Found {
@@ -182,14 +217,23 @@ function useDescription(api: Api, path: string, count: number): Found {
       },
       (failure: unknown) => {
         if (!controller.signal.aborted) {
-          setFound({ description: undefined, failure, mark: '' });
+          // A picture stays while the server is away for a moment.
+          setFound(before =>
+            toApiError(failure).isPassing && before.description !== undefined
+              ? { ...before, failure }
+              : { description: undefined, failure, mark: '' }
+          );
         }
       }
     );
     return () => controller.abort();
   }, [api, path, count, tries]);
   const retry = useCallback(() => {
-    setFound({ description: undefined, failure: undefined, mark: '' });
+    setFound(before =>
+      before.description === undefined || before.description.kind === 'broken'
+        ? { description: undefined, failure: undefined, mark: '' }
+        : before
+    );
     setTries(before => before + 1);
   }, []);
   return { ...found, retry };

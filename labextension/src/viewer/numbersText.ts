@@ -20,12 +20,20 @@ export function formatNumber(value: number, digits = 6): string {
 }
 
 /** Write a number where there is little room. */
-export function formatShort(value: number): string {
+export function formatShort(value: number, digits = 4): string {
   if (Number.isFinite(value) && Math.abs(value) >= 1e6) {
-    const [mantissa = '', exponent = ''] = value.toExponential(3).split('e+');
+    const [mantissa = '', exponent = ''] = value.toExponential(digits - 1).split('e+');
     return minus(`${trimZeros(mantissa)}e${exponent}`);
   }
-  return formatNumber(value, 4);
+  return formatNumber(value, digits);
+}
+
+/** Return the digits that tell marks of an axis apart, as far as there is room: `1020.5` and `1021`. */
+export function digitsOf(marks: readonly number[], least: number): number {
+  const largest = Math.max(...marks.map(Math.abs));
+  const step = Math.min(...marks.slice(1).map((mark, index) => Math.abs(mark - (marks[index] ?? 0))));
+  const needs = Math.ceil(Math.log10(largest / step)) + 1;
+  return Number.isFinite(needs) ? Math.max(least, Math.min(11, needs)) : least;
 }
 
 /** Write a count; from five digits on with thin spaces between thousands. */
@@ -80,11 +88,18 @@ export function ticks(from: number, to: number, count: number, whole = false): n
   const power = 10 ** Math.floor(Math.log10(rough));
   const unit = [1, 2, 5, 10].find(one => one * power >= rough) ?? 10;
   const step = whole ? Math.max(1, Math.round(unit * power)) : unit * power;
-  const marks: number[] = [];
-  for (let index = Math.ceil(from / step - 1e-9); index * step <= to + step * 1e-9; index++) {
-    marks.push(Number((index * step).toPrecision(12)));
+  // Far from zero a count of steps has no digits left: the marks are counted, not the steps.
+  const first = Math.ceil(from / step - 1e-9);
+  const far = Math.max(Math.abs(from), Math.abs(to)) / step;
+  const digits = Math.min(17, Math.max(12, Math.ceil(Math.log10(far)) + 2));
+  const marks = new Set<number>();
+  for (let index = 0; index <= span / step + 1; index++) {
+    const mark = Number(((first + index) * step).toPrecision(digits));
+    if (mark >= from - step * 1e-9 && mark <= to + step * 1e-9) {
+      marks.add(mark);
+    }
   }
-  return marks;
+  return [...marks];
 }
 
 /** Return marks of a logarithmic axis: powers of ten, and if these are few their multiples. */

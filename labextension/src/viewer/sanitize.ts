@@ -95,7 +95,8 @@ export function besidePath(path: string, source: string): string | undefined {
     }
   }
   const root = path.split('/')[0];
-  return parts[0] === root && parts.length > 1 && !parts.some(part => part.includes('/') || part === '..')
+  const isOdd = (part: string) => /^\.\.?$|[/\ud800-\udfff]/u.test(part);
+  return parts[0] === root && parts.length > 1 && !parts.some(isOdd)
     ? parts.join('/')
     : undefined;
 }

@@ -54,6 +54,19 @@ describe('addresses', () => {
     assert.equal(host.url, `${BASE}api/info/@public/%C3%A4%20b/50%25%3F%23.txt`);
   });
 
+  test('dots never lead to another address, and half a character is refused with a sentence', async () => {
+    for (const path of ['..', 'foo/../../api/me', 'foo/./x', 'foo/\ud800']) {
+      const error = await failure(api.info(path));
+
+      assert.equal(error.code, 'bad-path');
+    }
+    await api.info('foo/...x');
+    assert.deepEqual(
+      host.requests.map(({ url }) => url),
+      [`${BASE}api/info/foo/...x`]
+    );
+  });
+
   test('only what is asked for is in the query', async () => {
     await api.tree('foo', { limit: 5, after: null, filter: '' });
     assert.equal(host.url, `${BASE}api/tree/foo?limit=5`);

@@ -205,6 +205,21 @@ describe('failures', () => {
     assert.deepEqual(lines(catalog.rows), ['@public', 'foo', '  dir', '  x.b2nd', '  (problem)']);
   });
 
+  test('what failed for a passing reason is read again when the stream is back', async () => {
+    await catalog.start();
+    await settle();
+    subscriber.failing.set('foo', new ApiError({ message: 'the server does not answer' }));
+    catalog.expand('foo');
+    await settle();
+    assert.equal(catalog.rows[2]?.type, 'problem');
+
+    subscriber.failing.clear();
+    feed.stateChanged.emit('open');
+    await clock.turn(1000);
+
+    assert.deepEqual(lines(catalog.rows), ['@public', 'foo', '  dir', '  x.b2nd']);
+  });
+
   test('roots that can not be listed are an error of the catalog', async () => {
     subscriber.failing.set('', new ApiError({ message: 'no answer' }));
     await catalog.start();
@@ -263,6 +278,20 @@ describe('changes', () => {
     await clock.turn(1000);
 
     assert.ok(subscriber.nasked('foo') - before <= 2);
+  });
+
+  test('a thousand changes are told as few, and none is late for who looks', async () => {
+    let told = 0;
+    catalog.changed.connect(() => void (told += 1));
+    for (let i = 1; i <= 1000; i += 1) {
+      feed.happened.emit(changed('foo', 'x.b2nd', [i]));
+    }
+    assert.deepEqual(catalog.find('foo/x.b2nd')?.entry.shape, [1000]);
+    assert.equal(told, 0);
+
+    await clock.turn(50);
+
+    assert.equal(told, 1);
   });
 
   test('a new directory appears with its first file', async () => {
@@ -369,6 +398,17 @@ describe('search', () => {
     catalog.setFilter('');
 
     assert.equal(catalog.isExpanded('foo'), true);
+  });
+
+  test('a directory that was found is a line, not a tree of its own', async () => {
+    catalog.expand('foo/dir');
+    await settle();
+    const before = subscriber.nasked('foo/dir');
+    catalog.setFilter('d');
+    await clock.turn(500);
+
+    assert.deepEqual(lines(catalog.rows), ['foo', '  dir', '  x.b2nd', '  y.b2nd']);
+    assert.equal(subscriber.nasked('foo/dir'), before);
   });
 
   test('a new file that matches appears among what was found', async () => {

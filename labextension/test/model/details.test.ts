@@ -74,3 +74,29 @@ test('a failure keeps what was known, and tells', async () => {
   assert.equal(details.error?.message, 'away');
   assert.equal(details.described?.info.dtype, 'foo/a');
 });
+
+test('what failed for a passing reason is read again when the stream is back', async () => {
+  answer = async () => {
+    throw new ApiError({ message: 'the server does not answer' });
+  };
+  details.show(entry('foo/a', 'array'));
+  await clock.turn(1000);
+  answer = async () => ({ info: { kind: 'array' }, etag: null, freshness: 'fresh' });
+  feed.stateChanged.emit('open');
+  await clock.turn(1000);
+
+  assert.equal(details.error, null);
+  assert.equal(asked.length, 2);
+});
+
+test('what the server refused is not asked for again when the stream is back', async () => {
+  answer = async () => {
+    throw new ApiError({ message: 'there is no such dataset' }, 404);
+  };
+  details.show(entry('foo/a', 'array'));
+  await clock.turn(1000);
+  feed.stateChanged.emit('open');
+  await clock.turn(1000);
+
+  assert.equal(asked.length, 1);
+});

@@ -21,15 +21,28 @@ test('a name that begins alike is not within', () => {
 });
 
 test('names that would leave their directory are refused', () => {
-  assert.ok(nameProblem('a/b'));
-  assert.ok(nameProblem('..'));
-  assert.ok(nameProblem('  '));
-  assert.equal(nameProblem('a b.b2nd'), null);
+  const trans = { __: (text: string, ...values: string[]) => text.replace('%1', values[0] ?? '') };
+
+  assert.equal(nameProblem('a/b', trans), 'A name can not contain "/".');
+  assert.ok(nameProblem('..', trans));
+  assert.ok(nameProblem('  ', trans));
+  assert.equal(nameProblem('a b.b2nd', trans), null);
 });
 
 test('the line of code is the one of the documentation', () => {
   assert.equal(pythonExpression('foo/dir/x.b2nd', null), 'caterva2.Root("foo")["dir/x.b2nd"]');
   assert.equal(pythonExpression('@public', null), 'caterva2.Root("@public")');
+});
+
+test('hostile names stay inside their quotes in Python', () => {
+  const name = 'a"] + "\\\n\'\'\'\u2028%d{}<img onerror=alert(1)>\0\ud83d\ude00.b2nd';
+  const expression = pythonExpression(`foo/${name}`, null);
+  const literal = expression.slice('caterva2.Root("foo")['.length, -1);
+
+  assert.equal(JSON.parse(literal), name);
+  assert.ok(!/[\n\r]/.test(expression));
+  // Python has all escapes of JSON but the one for a slash, which is never written.
+  assert.ok(!literal.includes('\\/'));
 });
 
 test('another subscriber than the current one is named', () => {

@@ -103,6 +103,15 @@ describe('a file of the same name', () => {
     assert.deepEqual(states(), ['a done']);
   });
 
+  test('is replaced with all others at once', async () => {
+    uploads.add('@public', [file('b')]);
+    puts[1]?.fail(new ApiError({ message: 'exists' }, 412));
+    await settle();
+    uploads.replaceAll();
+
+    assert.deepEqual(states(), ['a sending', 'b sending']);
+  });
+
   test('stays if the user says so', () => {
     const upload = uploads.list[0];
     assert.ok(upload);

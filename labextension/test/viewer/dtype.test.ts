@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 
-import { decode, decodeColumn, parseDType, toReals } from '../../src/viewer/dtype';
+import { decode, decodeColumn, isNumeric, parseDType, toReals } from '../../src/viewer/dtype';
 
 function bytesOf(...parts: readonly ArrayBufferView[]): ArrayBuffer {
   const all = parts.map(part => new Uint8Array(part.buffer, part.byteOffset, part.byteLength));
@@ -53,6 +53,49 @@ describe('dtypes are read', () => {
     );
     assert.equal(json.size, 18);
   });
+});
+
+describe('records that NumPy writes in other ways', () => {
+  const fieldsOf = (text: string) =>
+    parseDType(text).fields.map(({ name, offset, dtype }) => [name, offset, dtype.label]);
+
+  test('a field that is a record is one field', () => {
+    assert.deepEqual(fieldsOf("[('a', '<i4'), ('b', [('c', '<f4'), ('d', 'S3')]), ('e', 'u1')]"), [
+      ['a', 0, 'int32'],
+      ['b', 4, '2 fields'],
+      ['e', 11, 'uint8']
+    ]);
+  });
+
+  test('fields with gaps between them have the places that are given', () => {
+    const text = "{'names': ['a', 'b'], 'formats': ['u1', '<f8'], 'offsets': [0, 8], 'itemsize': 16, 'aligned': True}";
+
+    assert.deepEqual(fieldsOf(text), [
+      ['a', 0, 'uint8'],
+      ['b', 8, 'float64']
+    ]);
+    assert.equal(parseDType(text).size, 16);
+  });
+
+  test('titles are no names, and names may hold quotes', () => {
+    assert.deepEqual(fieldsOf(`[(('title', 'x'), '<i4'), ("it's", 'u1'), ('b"\\'c', 'u1'), ('z\\\\', 'u1')]`), [
+      ['x', 0, 'int32'],
+      ["it's", 4, 'uint8'],
+      [`b"'c`, 5, 'uint8'],
+      ['z\\', 6, 'uint8']
+    ]);
+  });
+
+  test('what is no literal has no fields', () => {
+    assert.deepEqual(fieldsOf('[(oops, 1'), []);
+  });
+});
+
+test('floats of more bytes than a double are not drawn', () => {
+  assert.deepEqual(
+    ['float64', 'float128', 'complex128', 'complex256', 'bool', 'int64'].map(name => isNumeric(parseDType(name))),
+    [true, false, true, false, true, true]
+  );
 });
 
 describe('raw bytes are decoded', () => {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 
 import { planeOf, readFreshness, type Block, type CellBlock } from '../../src/viewer/arraySource';
-import { cellText } from '../../src/viewer/cellText';
+import { cellText, copiedText } from '../../src/viewer/cellText';
 import { describe as describePath, fileKind, imageType } from '../../src/viewer/description';
 import { parseDType } from '../../src/viewer/dtype';
 import { hexRows, isBinary } from '../../src/viewer/fileSource';
@@ -311,6 +311,13 @@ describe('a table', () => {
         cellText(true, undefined)
       ],
       ['−5', '0.5', '–', '(1, a)', 'true']
+    );
+  });
+
+  test('are copied with all their digits, as other programs read them', () => {
+    assert.deepEqual(
+      [-0.1234567890123, 5, '9007199254740993', null, undefined, true, [1, 'a']].map(copiedText),
+      ['-0.1234567890123', '5', '9007199254740993', '', '', 'true', '[1,"a"]']
     );
   });
 });

@@ -133,6 +133,18 @@ describe('a store', () => {
     assert.equal(store.failure('a'), undefined);
   });
 
+  test('tries some of what failed again, and leaves the rest', async () => {
+    const { store, last, asked } = storeWithCalls();
+    store.want(['a', 'b']);
+    last('a').fail(new Error('passing'));
+    last('b').fail(new Error('refused'));
+    await heard();
+    store.retry(reason => String(reason).includes('passing'));
+
+    assert.equal(asked(), 'a b a');
+    assert.match(String(store.failure('b')), /refused/);
+  });
+
   test('asks again for what is wanted when everything has changed', async () => {
     const { store, last, asked } = storeWithCalls();
     store.want(['a']);

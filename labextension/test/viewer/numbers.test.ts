@@ -5,6 +5,7 @@ import { colorAt, COLOR_MAPS, lookupTable, pixel } from '../../src/viewer/colorM
 import { curvePath } from '../../src/viewer/curve';
 import { Track } from '../../src/viewer/gridLayout';
 import {
+  digitsOf,
   formatAge,
   formatBytes,
   formatCount,
@@ -167,6 +168,33 @@ describe('numbers as text', () => {
     assert.deepEqual(ticks(3.2, 5.9, 10, true), [4, 5]);
     assert.deepEqual(logTicks(1, 1000, 5), [1, 10, 100, 1000]);
     assert.deepEqual(ticks(1, 1, 5), []);
+    assert.deepEqual(ticks(-1, 1, 4), [-1, -0.5, 0, 0.5, 1]);
+  });
+
+  test('have as many digits as tell them apart', () => {
+    const write = (marks: readonly number[]) => marks.map(mark => formatShort(mark, digitsOf(marks, 4)));
+
+    assert.deepEqual(write([1020, 1020.5, 1021]), ['1020', '1020.5', '1021']);
+    assert.deepEqual(write([0, 0.5, 1]), ['0', '0.5', '1']);
+    assert.deepEqual(write([12345670, 12345680]), ['1.234567e7', '1.234568e7']);
+    assert.deepEqual([[], [5], [0, 0]].map(marks => digitsOf(marks, 4)), [4, 4, 4]);
+  });
+
+  test('end where numbers are so large that a step is less than what tells them apart', () => {
+    const moment = 1_700_000_000_000_000_000;
+    for (const [from, to] of [
+      [moment, moment + 256],
+      [2 ** 53, 2 ** 53 + 6],
+      [-moment - 1024, -moment],
+      [1e300, 1e300 * (1 + 2e-16)]
+    ] as const) {
+      for (const whole of [false, true]) {
+        const marks = ticks(from, to, 10, whole);
+
+        assert.ok(marks.length <= 20 && marks.every(mark => mark >= from && mark <= to), String(marks));
+        assert.equal(new Set(marks).size, marks.length);
+      }
+    }
   });
 });
 

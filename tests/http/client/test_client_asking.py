@@ -39,13 +39,17 @@ Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 async def upload(answer: Answer, body: Body, *, ask: bool = True) -> tuple[int, bytes, bytes]:
     """Send a body to a server that answers like this; return status and body of that, and the header."""
     header = b""
+    ended = asyncio.Event()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         nonlocal header
         header = await reader.readuntil(b"\r\n\r\n")
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
             await answer(reader, writer)
-        writer.close()
+        with contextlib.suppress(ConnectionError):
+            writer.close()
+            await writer.wait_closed()
+        ended.set()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     async with server:
@@ -55,7 +59,10 @@ async def upload(answer: Answer, body: Body, *, ask: bool = True) -> tuple[int, 
             AsyncConnection(f"http://127.0.0.1:{port}") as connection,
             connection.stream(call, body=body.pieces(), ask=ask) as got,
         ):
-            return got.status, await got.read(), header
+            found = got.status, await got.read()
+        async with asyncio.timeout(20):
+            await ended.wait()
+    return (*found, header)
 
 
 async def test_a_body_that_is_refused_is_not_sent() -> None:

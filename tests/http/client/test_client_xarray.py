@@ -185,6 +185,40 @@ def test_coordinates_in_the_attributes(served: Served) -> None:
         np.testing.assert_array_equal(found.sel(x=slice(1, 2), t=4).values, CUBE[4, :, 2:5])
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"dims": 3, "data": [1]},
+        {"dims": [["t"]], "data": list(range(12))},
+        {"dims": None, "data": list(range(12))},
+        {"dims": ["t"], "data": list(range(12)), "attrs": "mm"},
+        {"data": [[1], [2, 3]]},
+        {"data": None},
+    ],
+    ids=str,
+)
+def test_coordinates_of_another_form_do_not_matter(served: Served, wrong: Any) -> None:
+    vlmeta = {"dims": ["t", "y", "x"], "coords": {"w": wrong, "t": list(range(12))}}
+    served.add_array("cube.b2nd", CUBE, vlmeta=vlmeta, **GRID)
+
+    with xarray.open_dataarray(
+        f"{served.root}/cube.b2nd", engine="caterva2", urlbase=served.urlbase
+    ) as found:
+        assert set(found.coords) - {"w"} == {"t"}
+        np.testing.assert_array_equal(found.sel(t=4).values, CUBE[4])
+
+
+@pytest.mark.parametrize("name", ["coordinates", "units", "scale_factor"])
+@pytest.mark.parametrize("value", [[1, 2], 3, None], ids=str)
+def test_attributes_of_another_form_do_not_matter(served: Served, name: str, value: Any) -> None:
+    served.add_array("cube.b2nd", CUBE, vlmeta={name: value}, **GRID)
+
+    with xarray.open_dataset(
+        f"{served.root}/cube.b2nd", engine="caterva2", urlbase=served.urlbase, mask_and_scale=False
+    ) as found:
+        assert found["cube"].shape == CUBE.shape
+
+
 def test_attributes_follow(served: Served) -> None:
     vlmeta = {"title": "A cube", "long_name": "temperature", "units": "K", "flags": [1, 2]}
     served.add_array("cube.b2nd", CUBE, vlmeta=vlmeta, **GRID)

@@ -62,10 +62,28 @@ def test_picture_reaches_the_front_end(execute: Execute) -> None:
     sent = execute("import caterva2_jupyter\nv = caterva2_jupyter.show(ds)\nv.wait()\nv")
 
     (shown,) = contents(sent, "execute_result")
-    assert "application/vnd.jupyter.widget-view+json" in shown["data"]
-    assert "data:image/png;base64," in shown["data"]["text/html"]
+    assert set(shown["data"]) == {"application/vnd.jupyter.widget-view+json", "text/plain"}
     pictures = [m for m in sent if m["msg_type"] == "comm_msg" and m["buffers"]]
     assert bytes(pictures[-1]["buffers"][0]).startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("code", ["ds", "caterva2_jupyter.show(ds)"])
+def test_what_is_left_without_a_kernel_is_an_output_that_the_widget_hides(
+    execute: Execute, code: str
+) -> None:
+    execute("%load_ext caterva2_jupyter\nimport caterva2, caterva2_jupyter")
+    execute("ds = caterva2.Root('@public')['dir1/cube.b2nd']")
+
+    sent = execute(code)
+
+    (left,) = contents(sent, "display_data")
+    (shown,) = contents(sent, "execute_result")
+    model = shown["data"]["application/vnd.jupyter.widget-view+json"]["model_id"]
+    assert f'class="caterva2-still-{model}"' in left["data"]["text/html"]
+    assert "(6, 40, 50)" in left["data"]["text/html"]
+    assert "data:image/png;base64," in left["data"]["text/html"]
+    states = [m["data"].get("state", {}) for m in contents(sent, "comm_open")]
+    assert any(f".caterva2-still-{model}" in str(state.get("value")) for state in states)
 
 
 def test_slider_of_the_front_end_brings_another_picture(

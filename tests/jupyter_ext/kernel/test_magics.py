@@ -177,8 +177,22 @@ def test_show_of_a_text_is_the_text(handed: Lab, run: Run) -> None:
     assert run("%caterva2 show @public/raw.bin") == "Binary data"
 
 
-def test_show_of_markdown_is_rendered(handed: Lab, run: Run) -> None:
-    assert run("%caterva2 show @public/README.md")._repr_markdown_() == "# Hello\n"
+@pytest.mark.parametrize("name", ["evil.md", "evil.html", "evil.svg"])
+def test_show_of_a_file_never_lets_its_scripts_run(handed: Lab, run: Run, name: str) -> None:
+    text = "# Hello\n<img src=x onerror=alert(1)>\n"
+    (handed.public / name).write_text(text)
+
+    found = run(f"%caterva2 show @public/{name}")
+
+    assert found == text
+    data, _ = run("get_ipython()").display_formatter.format(found)
+    assert data == {"text/plain": text.rstrip()}
+
+
+def test_show_of_a_text_that_is_no_utf8_at_its_end_is_the_text(handed: Lab, run: Run) -> None:
+    (handed.public / "latin.txt").write_bytes("ein Café".encode("latin-1"))
+
+    assert run("%caterva2 show @public/latin.txt") == "ein Caf�"
 
 
 def test_show_of_a_directory_is_a_browser(handed: Lab, run: Run) -> None:

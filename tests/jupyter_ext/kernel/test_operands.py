@@ -57,3 +57,11 @@ def test_expression(text: str, namespace: dict, expected: str, operands: dict[st
 def test_refusal(text: str, namespace: dict[str, Any], said: str) -> None:
     with pytest.raises(BadExpression, match=said):
         read_expression(text, namespace)
+
+
+@pytest.mark.parametrize(
+    "value", [10**400, -(10**5000), float("inf"), float("nan")], ids=["a", "b", "c", "d"]
+)
+def test_numbers_that_no_server_has_are_refused(value: float) -> None:
+    with pytest.raises(BadExpression, match="to be a dataset, a path or a number"):
+        read_expression("x + 1", {"x": value})

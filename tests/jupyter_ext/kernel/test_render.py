@@ -150,6 +150,47 @@ def test_curve_of_little_is_well_formed(values: np.ndarray) -> None:
     ET.fromstring(render.curve(values))
 
 
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.full(5, 1_704_067_200_000_000_000),  # the same nanosecond five times
+        np.full(5, 2**64 - 1, np.uint64),
+        np.full(5, -(2**62)),
+        np.full(5, 1e300),
+        np.full(5, -1.7e308),
+        np.array([-1.7e308, 0.0, 1.7e308]),
+        np.array([0.0, 5e-324]),
+    ],
+    ids=str,
+)
+def test_curve_of_extreme_values_lies_in_the_picture(values: np.ndarray) -> None:
+    tree = ET.fromstring(render.curve(values))
+
+    (line,) = (element for element in tree.iter() if element.tag == "polyline")
+    points = np.array([[float(at) for at in pair.split(",")] for pair in line.attrib["points"].split()])
+    assert len(points) == len(values)
+    assert ((points >= 0) & (points <= [640, 260])).all()
+
+
+def test_values_far_outside_the_limits_are_drawn_at_the_border() -> None:
+    values = np.array([[-1.7e308, 0.0, 1.7e308]])
+
+    assert render.indices(values, Limits(0.0, 1e-6)).tolist() == [[0, 0, render.LEVELS - 1]]
+    ET.fromstring(render.curve(values[0], limits=Limits(0.0, 1e-6)))
+
+
+@pytest.mark.parametrize("values", [[-1.7e308, 0.0, 1.7e308], [0.0, 5e-324]])
+@pytest.mark.parametrize("limits_of", [render.full_limits, render.central_limits])
+def test_picture_of_extreme_values_tells_them_apart(values: list[float], limits_of: Any) -> None:
+    plane = np.array([values])
+
+    found = render.indices(plane, limits_of(plane))
+
+    assert found[0, 0] == 0
+    assert found[0, -1] == render.LEVELS - 1
+    assert sorted(found[0]) == found[0].tolist()
+
+
 def test_table_escapes_what_it_shows() -> None:
     shown = render.table([["<b>", b"\xff&"]], ["<r>"], ["x", "y"])
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import json
 import threading
+import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -13,6 +15,7 @@ from PIL import Image
 
 from caterva2 import Client, Dataset
 from caterva2.errors import ConnectFailed
+from caterva2_jupyter.widgets import drawing
 from caterva2_jupyter.widgets.latest import Latest
 from caterva2_jupyter.widgets.model import Plane, Subject, View
 from caterva2_jupyter.widgets.sources import ArraySource, DatasetSource
@@ -187,6 +190,39 @@ def test_kernel_is_free_while_a_server_is_slow(view: Make) -> None:
     source.go.set()
     assert viewer.wait()
     viewer.close()
+
+
+def test_hints_over_a_picture_tell_its_items(view: Make) -> None:
+    viewer = view(np.arange(200).reshape(10, 20))
+
+    told = ET.fromstring(drawing.hints(viewer.view, viewer._planes[viewer.view.asked]))
+
+    cells = {(int(cell.get("y", "")), int(cell.get("x", ""))): cell[0].text for cell in told}
+    assert len(cells) == 200
+    assert cells[3, 5] == "[3, 5] = 65"
+
+
+def test_hints_over_a_large_picture_are_few_and_true(dataset: Any, view: Make) -> None:
+    viewer = view(dataset("wide.b2nd"))
+    viewer.axes = (2, 1)
+    assert viewer.wait()
+
+    told = ET.fromstring(drawing.hints(viewer.view, viewer._planes[viewer.view.asked]))
+
+    assert len(told) == drawing.HINTS**2
+    index, value = str(told[400][0].text).split(" = ")
+    assert WIDE[tuple(json.loads(index))] == int(value)
+
+
+def test_hints_come_when_nobody_turns_a_control(view: Make) -> None:
+    viewer = view(CUBE)
+    told = threading.Event()
+    viewer._hints.observe(lambda change: told.set() if change["new"] else None, "value")
+
+    viewer.position = (1, 1, 1)
+
+    assert told.wait(20)
+    assert "[1, 20, " in viewer._hints.value
 
 
 def test_axes_can_be_chosen(dataset: Any, view: Make) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from caterva2_jupyter import proxy
 from caterva2_jupyter.upstream import MAX_REQUESTS
 from tests.jupyter_ext.server.conftest import Page, Recorder
 from tests.support.serving import RawClient, request
@@ -63,6 +64,28 @@ async def test_a_page_that_leaves_ends_the_request_upstream(page: Page, recorder
 
     async with asyncio.timeout(10):
         await slow.left.wait()
+
+
+async def test_a_page_that_reads_no_more_is_given_up(
+    page: Page, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(proxy, "STALLED_S", 0.5)
+    ended = asyncio.Event()
+    forward = proxy.ProxyHandler._forward
+
+    async def forward_and_tell(*args: Any) -> None:
+        try:
+            await forward(*args)
+        finally:
+            ended.set()
+
+    monkeypatch.setattr(proxy.ProxyHandler, "_forward", forward_and_tell)
+    Slow(recorder, nbytes=1 << 20)
+    async with raw(page) as client:
+        await client.send(head(page, "caterva2/s/lab/api/download/foo/x"))
+
+        async with asyncio.timeout(30):
+            await ended.wait()
 
 
 async def test_a_page_that_leaves_before_the_answer_ends_the_request_too(

@@ -13,9 +13,13 @@ import pytest
 from tornado.httpclient import HTTPClientError, HTTPRequest
 from tornado.websocket import WebSocketClientConnection, websocket_connect
 
+from caterva2.client.urlbase import Urlbase
 from caterva2.config.schema import SubscriberConfig
 from caterva2.config.units import Address
+from caterva2.errors import ConnectFailed
 from caterva2.roles.subscriber.app import run as run_subscriber
+from caterva2_jupyter import eventproxy
+from caterva2_jupyter.eventproxy import EventRelay
 from tests.jupyter_ext.server.conftest import ADA, PASSWORD, Page
 from tests.support.serverthread import RoleThread
 
@@ -177,3 +181,59 @@ class TestAway:
             async with listening(page, "lab"):
                 pass
         assert caught.value.code == 502
+
+
+class SlowGoodbye:
+    """Stands in for `EventStream`: connects at once, and takes its time to hang up."""
+
+    def __init__(self) -> None:
+        self.made = 0
+        self.second = asyncio.Event()
+        self.hung_up = asyncio.Event()
+
+    def __call__(self, *_: Any, on_change: Any, **how: Any) -> AsyncIterator[Any]:
+        self.made += 1
+        return self._run(on_change)
+
+    async def _run(self, on_change: Any) -> AsyncIterator[Any]:
+        on_change(True)
+        if self.made == 2:
+            self.second.set()
+        try:
+            await asyncio.Event().wait()
+            yield
+        finally:
+            await self.hung_up.wait()
+
+
+async def test_a_connection_that_ends_late_does_not_take_the_next_for_gone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    streams = SlowGoodbye()
+    monkeypatch.setattr(eventproxy, "EventStream", streams)
+    relay = EventRelay(Urlbase.parse("http://127.0.0.1:1"), dict, "the lab")
+    left: list[str] = []
+    await relay.connect()
+    relay.join(lambda: left.append("before"))
+    (before,) = (task for task in asyncio.all_tasks() if task.get_name() == "events of the lab")
+
+    relay.restart()
+    async with asyncio.timeout(20):
+        await streams.second.wait()
+    streams.hung_up.set()
+    await asyncio.wait([before])
+
+    assert relay.stands
+    assert left == []
+    await relay.close()
+
+
+async def test_a_relay_that_is_closed_begins_nothing_new() -> None:
+    relay = EventRelay(Urlbase.parse("http://127.0.0.1:1"), dict, "the lab")
+    await relay.close()
+
+    with pytest.raises(ConnectFailed, match="Jupyter stops"):
+        await relay.connect()
+    relay.restart()
+
+    assert not [task for task in asyncio.all_tasks() if task.get_name() == "events of the lab"]

@@ -408,6 +408,25 @@ class TestEmbedded:
         assert again.code == 412
         assert read.body == frame == (jp_root_dir / "dir" / "x.b2nd").read_bytes()
 
+    @pytest.mark.parametrize("mebibytes", [3, 70])
+    async def test_a_large_file_that_is_there_already_is_told(
+        self, page: Page, jp_root_dir: Any, mebibytes: int
+    ) -> None:
+        (jp_root_dir / "x.bin").write_bytes(b"old")
+        head = b'--b\r\nContent-Disposition: form-data; name="file"; filename="x.bin"\r\n\r\n'
+        body = head + bytes(mebibytes << 20) + b"\r\n--b--\r\n"
+        headers = {"Content-Type": "multipart/form-data; boundary=b"}
+        path = "caterva2/s/local/api/upload/@public/x.bin"
+
+        refused = await page(path, "POST", headers={**headers, "If-None-Match": "*"}, body=body)
+        kept = (jp_root_dir / "x.bin").read_bytes()
+        stored = await page(path, "POST", headers=headers, body=body)
+
+        assert error(refused) == (412, "dataset-changed")
+        assert kept == b"old"
+        assert stored.code == 200
+        assert (jp_root_dir / "x.bin").stat().st_size == mebibytes << 20
+
     async def test_ranges_and_generations_pass(self, page: Page, jp_root_dir: Any) -> None:
         (jp_root_dir / "x.bin").write_bytes(bytes(range(100)))
         path = "caterva2/s/local/api/download/@public/x.bin"

@@ -20,7 +20,9 @@ from caterva2.config.schema import BrokerConfig, PublisherConfig
 from caterva2.config.units import Address
 from caterva2.roles.broker.app import run as run_broker
 from caterva2.roles.publisher.app import run as run_publisher
-from caterva2_jupyter.kernelfile import LIFE_S, remove_stale
+from caterva2_jupyter.config import Places, build_config
+from caterva2_jupyter.kernelfile import LIFE_S, KernelFile, remove_stale
+from caterva2_jupyter.subscribers import Subscribers
 from tests.jupyter_ext.server.conftest import ADA, PASSWORD, Page, Recorder
 from tests.support.serverthread import RoleThread
 
@@ -211,6 +213,20 @@ class TestSeveral:
     async def test_none_but_them_can_be_chosen(self, page: Page, body: Any, code: int) -> None:
         assert (await page("caterva2/api/current", "POST", json=body)).code == code
 
+    async def test_what_has_stopped_begins_nothing_new(self, page: Page, extension: Any) -> None:
+        subscribers = extension.settings["caterva2_subscribers"]
+        await extension.stop_extension()
+
+        answers = await asyncio.gather(
+            page("caterva2/api/status"),
+            page("caterva2/s/lab/api/roots"),
+            page("caterva2/api/current", "POST", json={"name": "local"}),
+        )
+
+        assert [answer.code for answer in answers] == [200, 502, 200]
+        assert not extension._kernel_file.path.exists()
+        assert [each._connection for each in subscribers.upstreams.values()] == [None] * 3
+
     async def test_requests_to_one_that_is_away_say_so(self, page: Page) -> None:
         answer = await page("caterva2/s/away/api/roots")
 
@@ -394,3 +410,16 @@ def test_files_of_servers_that_were_killed_are_removed(tmp_path: Path) -> None:
     remove_stale(tmp_path)
 
     assert {path.name for path in tmp_path.glob("*.json")} == set(names) - {"caterva2-99999999.json"}
+
+
+def test_the_file_of_kernels_is_private_whatever_was_left_beside_it(tmp_path: Path) -> None:
+    places = Places(runtime=tmp_path, data=tmp_path, notebooks=tmp_path)
+    config = build_config({"subscribers": {"lab": "http://localhost:1"}}, places)
+    file = KernelFile(tmp_path / "caterva2-1.json", Subscribers(config, None))
+    left = tmp_path / ".caterva2-1.json.new"
+    left.touch(0o644)
+
+    file.write()
+
+    assert stat.S_IMODE(file.path.stat().st_mode) == 0o600
+    assert not left.exists()
