@@ -164,7 +164,8 @@ def make_app(subscriber: Subscriber, config: SubscriberConfig, assets: WebAssets
     )
     metrics.gauge("event_readers", "Open event streams.", read=lambda: subscriber.hub.nsubscribers)
     application = make_application(Role.SUBSCRIBER, HANDLERS, subscriber, context=context)
-    settings = PageSettings(version=__version__, login=config.login, register=config.login and config.register)
+    may_register = config.login and config.register
+    settings = PageSettings(version=__version__, login=config.login, register=may_register)
     add_page(application, Page(assets, settings))
     return application
 

@@ -146,14 +146,14 @@ export function Tools({ session, selected, router, onWish }: ToolsProps): ReactE
           Expression
         </button>
       )}
-      {selected && isContainer(selected) && (
-        <button
-          className="c2-button c2-narrow"
-          onClick={() => router.go({ kind: 'path', path: selected.path, state: {} })}
-        >
-          Details
-        </button>
-      )}
+      {/* There from the start: what comes with a selection would move the rows away from the finger. */}
+      <button
+        className="c2-button c2-narrow"
+        disabled={!selected}
+        onClick={() => selected && router.go({ kind: 'path', path: selected.path, state: {} })}
+      >
+        Details
+      </button>
     </div>
   );
 }
