@@ -36,6 +36,7 @@ export function ExpressionDialog({ entry, session, router, onClose }: Expression
         key="made"
         title={`${made.path} is ready`}
         action="Open"
+        close="Keep it for later"
         onClose={onClose}
         onAction={() => {
           arrive(session, router, made.path);

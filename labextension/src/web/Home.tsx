@@ -19,7 +19,7 @@ export interface HomeProps {
 
 export function Home({ account, router, settings, session }: HomeProps): ReactElement {
   return (
-    <div className="c2-text">
+    <div className="c2-text c2-home">
       <h1>Datasets</h1>
       <p>
         Choose a dataset on the left to look at it: arrays as pictures, curves and tables, and texts, images, PDFs and

@@ -9,6 +9,8 @@ export interface ModalProps {
   readonly children?: ReactNode;
   /** What the button that does it says; without one there is only a button to close. */
   readonly action?: string;
+  /** What the button that only closes says. */
+  readonly close?: string;
   readonly isDangerous?: boolean;
   readonly isWide?: boolean;
   /** What it does; a failure is shown, and the window stays open. */
@@ -55,7 +57,7 @@ export function Modal(props: ModalProps): ReactElement {
         <div className="c2-modal-body">{children}</div>
         <div className="c2-buttons">
           <button type="button" className="c2-button" onClick={onClose}>
-            {action ? 'Cancel' : 'Close'}
+            {props.close ?? (action ? 'Cancel' : 'Close')}
           </button>
           {action && (
             <button className={`c2-button ${props.isDangerous ? 'c2-danger' : 'c2-primary'}`} disabled={isBusy}>

@@ -59,7 +59,7 @@ export function Sidebar({ session, router, onWish }: SidebarProps): ReactElement
         onFilter={text => catalog.setFilter(text)}
         onLeave={() => box.current?.querySelector<HTMLElement>('.jp-Caterva2-tree')?.focus()}
       />
-      <Tools session={session} onWish={onWish} selected={entryOf(catalog.selected)} router={router} />
+      <Tools isBesideTree session={session} onWish={onWish} selected={entryOf(catalog.selected)} router={router} />
       {catalog.error && (
         <Notice kind="error" text={catalog.error.sentence} action="Retry" onAction={() => catalog.retry('')} />
       )}
@@ -122,10 +122,12 @@ export function Sidebar({ session, router, onWish }: SidebarProps): ReactElement
 
 interface ToolsProps extends SidebarProps {
   readonly selected: TreeEntry | null;
+  /** Beside the tree, where one also goes to what is selected. */
+  readonly isBesideTree?: boolean;
 }
 
 /** What can be made where something is selected. */
-export function Tools({ session, selected, router, onWish }: ToolsProps): ReactElement | null {
+export function Tools({ session, selected, isBesideTree, router, onWish }: ToolsProps): ReactElement | null {
   const goal = session.goal(selected);
   const hasPersonal = session.isWritable('@personal');
   return (
@@ -147,13 +149,15 @@ export function Tools({ session, selected, router, onWish }: ToolsProps): ReactE
         </button>
       )}
       {/* There from the start: what comes with a selection would move the rows away from the finger. */}
-      <button
-        className="c2-button c2-narrow"
-        disabled={!selected}
-        onClick={() => selected && router.go({ kind: 'path', path: selected.path, state: {} })}
-      >
-        Details
-      </button>
+      {isBesideTree && (
+        <button
+          className="c2-button c2-narrow"
+          disabled={!selected}
+          onClick={() => selected && router.go({ kind: 'path', path: selected.path, state: {} })}
+        >
+          Details
+        </button>
+      )}
     </div>
   );
 }

@@ -11,6 +11,13 @@ export type TokenInfo = Schemas['TokenInfo'];
 export type MadeToken = Schemas['MadeToken'];
 export type UserInfo = Schemas['UserInfo'];
 
+/** The contract's names for what went wrong, as sentences. */
+const SENTENCES: Readonly<Record<string, string>> = {
+  LOGIN_BAD_CREDENTIALS: 'the e-mail or the password is wrong',
+  REGISTER_USER_ALREADY_EXISTS: 'there is an account with this e-mail already',
+  RESET_PASSWORD_BAD_TOKEN: 'the link is unknown, was used already, or is too old; ask for a new one'
+};
+
 export class Account {
   /** @param hasUsers - The subscriber has users to be. */
   constructor(
@@ -105,7 +112,12 @@ export class Account {
   }
 
   private async auth(endpoint: string, content?: unknown): Promise<void> {
-    await this.send(`${this.api.base}auth/${endpoint}`, content);
+    try {
+      await this.send(`${this.api.base}auth/${endpoint}`, content);
+    } catch (reason) {
+      const sentence = reason instanceof ApiError ? SENTENCES[reason.message] : undefined;
+      throw sentence === undefined ? reason : new ApiError({ message: sentence }, (reason as ApiError).status);
+    }
   }
 
   private send(url: string, content?: unknown): Promise<Response> {
