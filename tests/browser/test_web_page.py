@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 from playwright.sync_api import Browser, expect
 
+from caterva2.cli import admin
 from tests.support.jupyter import REPOSITORY
 from tests.support.processes import Network
-from tests.support.webpage import AXE, BUILT, WebPage
+from tests.support.webpage import AXE, BUILT, PASSWORD, WebPage
 
 pytestmark = pytest.mark.slow
 MANY = 5_000
@@ -204,6 +205,38 @@ def test_a_token_and_a_new_password_are_made(web: WebPage, network: Network) -> 
     web.row("@personal").wait_for()
 
 
+def test_a_share_link_opens_without_an_account(
+    web: WebPage, network: Network, open_in: Callable[..., WebPage]
+) -> None:
+    web.register("rosa@example.org")
+    web.drop_file("@personal", "mine.md", b"# For you\n")
+    web.row("@personal/mine.md").wait_for()
+    made = web.page.request.post(f"{web.base}/api/shares", data={"path": "@personal/mine.md"})
+    token = made.json()["url"].rpartition("/")[2]
+
+    other = open_in()
+    other.page.goto(f"{other.base}/share/{token}")
+    expect(other.shown("@personal/mine.md").get_by_role("heading", name="For you")).to_be_visible()
+    expect(other.page.get_by_role("banner")).to_contain_text("Shared with you")
+    expect(other.page.get_by_role("link", name="Log in")).to_be_hidden()
+    expect(other.row("foo")).to_be_hidden()
+
+
+def test_superusers_manage_users_and_see_how_the_service_is(web: WebPage, network: Network) -> None:
+    admin.adduser(["--statedir", str(network.state), "--superuser", "boss@example.org", PASSWORD])
+    web.log_in("boss@example.org")
+    web.page.get_by_role("link", name="Manage").click()
+    web.page.get_by_label("E-mail of a new user").fill("new@example.org")
+    web.button("Add user").click()
+    expect(web.page.get_by_role("status").filter(has_text="password:")).to_be_visible()
+    expect(web.page.get_by_text("foo: fresh")).to_be_visible()
+    if AXE.exists():
+        assert web.flaws() == []
+    web.button("Remove new@example.org").click()
+    web.dialog.get_by_role("button", name="Remove").click()
+    expect(web.page.get_by_role("cell", name="new@example.org", exact=True)).to_be_hidden()
+
+
 def test_names_and_texts_of_others_run_no_script(web: WebPage, network: Network) -> None:
     evil = "<img src=x onerror=document.title='taken'>"
     network.add(f"@public/{evil.replace('/', '')}.txt", evil.encode())
@@ -221,9 +254,7 @@ def test_names_and_texts_of_others_run_no_script(web: WebPage, network: Network)
 
 def test_the_first_page_is_light_and_fast(web: WebPage) -> None:
     sizes: list[int] = []
-    web.page.on(
-        "response", lambda answer: sizes.append(int(answer.headers.get("content-length", "0")))
-    )
+    web.page.on("response", lambda answer: sizes.append(int(answer.headers.get("content-length", "0"))))
     began = time.monotonic()
     web.open()
     web.row("foo").wait_for()
@@ -253,9 +284,7 @@ def test_people_who_see_or_move_little_can_use_it(
 ) -> None:
     if not AXE.exists():
         pytest.skip("axe-core is not installed: make labtest")
-    web = open_in(
-        color_scheme=scheme, viewport={"width": width, "height": 844}, reduced_motion="reduce"
-    )
+    web = open_in(color_scheme=scheme, viewport={"width": width, "height": 844}, reduced_motion="reduce")
     web.register(f"{scheme}-{width}@example.org")
     for place in PLACES:
         web.open(place)

@@ -42,7 +42,11 @@ def static(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 async def http(static: Path, tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
     """A subscriber with users and a page."""
     config = SubscriberConfig(
-        http=Address("127.0.0.1", 0), statedir=tmp_path / "sub", login=True, register=True, auth_secret="x" * 32
+        http=Address("127.0.0.1", 0),
+        statedir=tmp_path / "sub",
+        login=True,
+        register=True,
+        auth_secret="x" * 32,
     )
     async with (
         app.running(config) as running,
@@ -57,8 +61,8 @@ SCRIPT_URL = "/static/main-0A1B2C3D.js"
 @pytest.mark.asyncio
 @pytest.mark.parametrize(
     "path",
-    ["/", "/roots", "/roots/", "/roots/foo", "/roots/foo/a%2Fb/c.b2nd?x=1", "/login", "/reset-password/to/ken",
-     "/account", "/admin", "/register", "/forgot-password"],
+    ["/", "/roots", "/roots/", "/roots/foo", "/roots/foo/a%2Fb/c.b2nd?x=1", "/login", "/register",
+     "/account", "/admin", "/reset-password/to/ken", "/forgot-password"],
 )  # fmt: skip
 async def test_every_address_of_the_page_finds_its_files(http: httpx.AsyncClient, path: str) -> None:
     answer = await http.get(path)
@@ -193,3 +197,25 @@ async def test_who_is_logged_in_is_told_his_room(http: httpx.AsyncClient) -> Non
     me = (await http.get("/api/me")).json()
 
     assert (me["used"], me["quota"]) == (5, None)
+
+
+@pytest.mark.asyncio
+async def test_a_share_link_leads_to_a_page_of_its_own(http: httpx.AsyncClient) -> None:
+    who = {"email": "ann@example.org", "password": "a good password"}
+    await http.post("/auth/register", json=who)
+    await http.post("/auth/jwt/login", data={"username": who["email"], "password": who["password"]})
+    await http.post("/api/upload/@personal/a.txt", files={"file": ("a.txt", b"12345")})
+    link = (await http.post("/api/shares", json={"path": "@personal/a.txt"})).json()["url"]
+    token = link.rpartition("/")[2]
+    http.cookies.clear()
+
+    answer = await http.get(f"/share/{token}")
+    assert answer.status_code == 303
+    seen = urljoin(f"https://proxy/prefix/share/{token}", answer.headers["Location"])
+    assert seen == f"https://proxy/prefix/share/{token}/"
+    page = await http.get(f"/share/{token}/roots/@personal/a.txt")
+    base = re.search('<base href="(.*?)">', page.text)
+    assert base is not None
+    assert urljoin(f"{seen}roots/@personal/a.txt", base[1]) == seen
+    assert (await http.get(f"/share/{token}{SCRIPT_URL}")).content == SCRIPT
+    assert (await http.get("/share")).status_code == 404

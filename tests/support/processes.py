@@ -56,9 +56,7 @@ class Service:
     def start(self, *more: str) -> Self:
         """Start it; `more` goes behind its usual arguments."""
         assert self._daemon is None, f"{self.role} runs already"
-        self._daemon = Daemon(
-            self.role, *self.args, *more, cwd=self._cwd, http=self.http, env=self._env
-        )
+        self._daemon = Daemon(self.role, *self.args, *more, cwd=self._cwd, http=self.http, env=self._env)
         self._daemon.start()
         assert self._daemon.address.port, f"{self.role} did not start:\n{self._daemon.log}"
         self.http = str(self._daemon.address)

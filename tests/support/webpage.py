@@ -1,4 +1,4 @@
-"""What a person does on the web page of a subscriber, by what he sees; every wait is for a state, with an end."""
+"""What a person does on the web page of a subscriber, by what he sees; each wait is for a state."""
 
 from __future__ import annotations
 

@@ -2,6 +2,8 @@
 import { useEffect, useRef, useState, type ReactElement } from 'react';
 
 import type { Api } from '../api/client';
+import { toApiError } from '../api/errors';
+import type { components } from '../api/schema.gen';
 import { Notice } from '../ui/Notice';
 import { caterva2Icon } from '../ui/icons';
 import { useSignal } from '../ui/useSignal';
@@ -15,9 +17,12 @@ import { Link } from './Link';
 import type { Router } from './router';
 import { Session, type Notice as Said } from './session';
 import type { Settings } from './settings';
+import { sharedTree } from './shared';
 import { Sidebar } from './Sidebar';
 import { nextTheme, readTheme, safely, useTheme, type Theme } from './theme';
 import { Dialogs, type Wish } from './Dialogs';
+
+type SharedInfo = components['schemas']['SharedInfo'];
 
 export interface AppProps {
   readonly api: Api;
@@ -28,8 +33,8 @@ export interface AppProps {
 
 export function App({ api, account, router, settings }: AppProps): ReactElement {
   useSignal(account.changed, router.changed);
-  const session = useSession(api, account);
   const [said, setSaid] = useState<Said | null>(null);
+  const session = useSession(api, account, router, settings, setSaid);
   const [wish, setWish] = useState<Wish | null>(null);
   const { place, visits } = router;
   useEffect(() => {
@@ -133,6 +138,7 @@ function Header({ account, router, settings, session }: HeaderProps): ReactEleme
       <button className="c2-button c2-quiet" onClick={change} title="Change between light and dark">
         {`Theme: ${theme}`}
       </button>
+      {settings.shared && <span className="c2-hint">Shared with you, to read</span>}
       {settings.login && (
         <nav className="c2-account" aria-label="Account">
           {me ? (
@@ -179,22 +185,42 @@ function Lamp({ session }: { readonly session: Session }): ReactElement {
   );
 }
 
-/** The session of whoever is logged in. */
-function useSession(api: Api, account: Account): Session | null {
+/** The session of whoever is logged in, or of who has a share link. */
+function useSession(
+  api: Api,
+  account: Account,
+  router: Router,
+  settings: Settings,
+  onSaid: (notice: Said) => void
+): Session | null {
   const [isKnown, setKnown] = useState(false);
+  const [shared, setShared] = useState<string | null>(null);
   const [session, setSession] = useState<Session | null>(null);
   const who = account.me?.id ?? '';
   useEffect(() => {
-    account.load().then(
-      () => setKnown(true),
-      () => setKnown(true) // the tree will say what is wrong
-    );
+    if (!settings.shared) {
+      account.load().then(
+        () => setKnown(true),
+        () => setKnown(true) // the tree will say what is wrong
+      );
+      return;
+    }
+    const open = async (): Promise<void> => {
+      const { path } = (await (await api.get('shared', '')).json()) as SharedInfo;
+      if (router.place.kind === 'home') {
+        router.replace({ kind: 'path', path, state: {} });
+      }
+      setShared(path);
+      setKnown(true);
+    };
+    open().catch((reason: unknown) => onSaid({ kind: 'error', text: toApiError(reason).sentence }));
   }, [account]);
   useEffect(() => {
     if (!isKnown) {
       return;
     }
-    const made = new Session(api, storeOf(`caterva2:expanded:${api.base}:${who}`));
+    const store = storeOf(`caterva2:expanded:${api.base}:${who}`);
+    const made = shared === null ? new Session(api, store) : new Session(api, store, sharedTree(api, shared));
     setSession(made);
     return () => made.dispose();
   }, [api, isKnown, who]);

@@ -2,7 +2,7 @@
 import { Component, lazy, Suspense, useEffect, useState, type ReactElement, type ReactNode } from 'react';
 
 import type { TreeEntry } from '../api/types';
-import { ancestorsOf, baseName, parentOf } from '../model/paths';
+import { ancestorsOf, baseName } from '../model/paths';
 import { Details } from '../ui/Details';
 import { iconOf } from '../ui/icons';
 import { Notice } from '../ui/Notice';
@@ -14,6 +14,7 @@ import type { Wish } from './Dialogs';
 import { Link } from './Link';
 import type { Router } from './router';
 import { isContainer, type Session } from './session';
+import { namedEntry } from './shared';
 import { Tools } from './Sidebar';
 import { TEXTS } from './texts';
 
@@ -37,7 +38,7 @@ export function PathPage({ place, session, router, onWish }: PathPageProps): Rea
   useSignal(catalog.changed, details.changed);
   const [tab, setTab] = useState<Tab>('view');
   const known = catalog.find(path)?.entry ?? null;
-  const entry = known ?? unknownEntry(path);
+  const entry = known ?? namedEntry(path, 'file');
   useEffect(() => {
     if (catalog.selected !== path) {
       void catalog.reveal(path).then(() => {
@@ -298,20 +299,4 @@ class Guard extends Component<{ render(): ReactNode }, { failure: string | null 
       </div>
     );
   }
-}
-
-/** A row for what the tree does not show (yet). */
-function unknownEntry(path: string): TreeEntry {
-  return {
-    name: baseName(path),
-    path,
-    kind: parentOf(path) === '' ? (path.startsWith('@') ? 'area' : 'root') : 'file',
-    shape: null,
-    dtype: null,
-    size: null,
-    mtime: null,
-    etag: null,
-    lazy: false,
-    error: null
-  } as TreeEntry;
 }

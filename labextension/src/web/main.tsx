@@ -11,7 +11,7 @@ import { readTheme, useTheme } from './theme';
 
 useTheme(readTheme());
 const base = new URL('./', document.baseURI).toString();
-const settings = readSettings(document);
+const settings = readSettings(document, base);
 const api = new Api(new WebHost(), base);
 const account = new Account(api, settings.login);
 const router = new Router(base, window);

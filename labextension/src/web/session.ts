@@ -5,7 +5,7 @@ import type { Api } from '../api/client';
 import { toApiError } from '../api/errors';
 import { EventStream } from '../api/events';
 import type { TreeEntry } from '../api/types';
-import { Catalog, type ExpandedStore } from '../model/catalog';
+import { Catalog, type ExpandedStore, type TreeApi } from '../model/catalog';
 import { DetailsModel } from '../model/details';
 import { parentOf, rootOf } from '../model/paths';
 import { Uploads } from '../model/uploads';
@@ -16,10 +16,12 @@ const AREAS = ['@personal', '@shared', '@public'];
 export class Session {
   constructor(
     readonly api: Api,
-    store: ExpandedStore
+    store: ExpandedStore,
+    /** Lists the tree; the API itself unless only a part is shown. */
+    tree: TreeApi = api
   ) {
     this.feed = new EventStream(since => api.openEvents(since));
-    this.catalog = new Catalog({ api, feed: this.feed, store });
+    this.catalog = new Catalog({ api: tree, feed: this.feed, store });
     this.details = new DetailsModel(api, this.feed);
     this.uploads = new Uploads(api);
     this.uploads.arrived.connect((_, path) => this.catalog.refresh(parentOf(path)));

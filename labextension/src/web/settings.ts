@@ -5,9 +5,15 @@ export interface Settings {
   readonly login: boolean;
   /** People can register themselves. */
   readonly register: boolean;
+  /** The page was opened by a share link. */
+  readonly shared: boolean;
 }
 
-export function readSettings(document: Document): Settings {
+/** Where the pages of share links lie. */
+const SHARE = /\/share\/[^/]+\/$/;
+
+/** @param base - The address of the page, ends in a slash. */
+export function readSettings(document: Document, base: string): Settings {
   const text = document.querySelector<HTMLMetaElement>('meta[name="caterva2"]')?.content ?? '';
   let given: Partial<Settings> = {};
   try {
@@ -15,5 +21,8 @@ export function readSettings(document: Document): Settings {
   } catch {
     // A page that was not sent by a subscriber has none.
   }
-  return { version: given.version ?? '', login: given.login === true, register: given.register === true };
+  const shared = SHARE.test(new URL(base).pathname);
+  // The link speaks for whoever has it, so nobody is logged in there.
+  const [login, register] = [given.login === true && !shared, given.register === true && !shared];
+  return { version: given.version ?? '', login, register, shared };
 }

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import html
 from dataclasses import dataclass
+from urllib.parse import quote
 
 from caterva2.errors import NotFound
 from caterva2.model import wire
 from caterva2.model.paths import decode_url_path
 from caterva2.model.routes import Auth, Media, Role, Route
 from caterva2.transport.app import Application
+from caterva2.transport.auth import read_credentials
 from caterva2.transport.handler import BaseHandler
+from caterva2.transport.links import DOOR
 from caterva2.transport.webassets import WebAssets
 
 HTML = "text/html; charset=utf-8"
@@ -108,6 +111,20 @@ class StaticHandler(BaseHandler[Page]):
         self.send_bytes(form.body, asset.media, etag=form.etag)
 
 
+class DoorHandler(BaseHandler[Page]):
+    """GET /share/TOKEN: the page of a share link lies behind a slash."""
+
+    async def get(self) -> None:
+        """Send the browser there, by an address that any prefix may be put before."""
+        credentials = read_credentials(self.request.headers)
+        if credentials is None:
+            raise NotFound("a share link has a token", hint="ask who gave it to you for the whole link")
+        self.set_status(303)
+        self.set_header("Location", f"{quote(credentials.text, safe='')}/")
+        self.set_header("Cache-Control", "no-store")
+        self.finish()
+
+
 PLACES = ("/", "/roots/{path}")
 ACCOUNT_PLACES = ("/login", "/register", "/forgot-password", "/reset-password/{path}", "/account", "/admin")
 
@@ -115,6 +132,8 @@ ACCOUNT_PLACES = ("/login", "/register", "/forgot-password", "/reset-password/{p
 def add_page(application: Application, page: Page) -> None:
     """Serve the page."""
     places = (*PLACES, *ACCOUNT_PLACES) if page.settings.login else PLACES
+    if page.settings.login:
+        application.add(_route("share-door", DOOR, "Go to the page of a share link."), DoorHandler, page)
     for place in places:
         application.add(_route("page", place, "Show the web page."), PageHandler, page)
     application.add(_route("static", "/static/{path}", "Read a file of the web page."), StaticHandler, page)
