@@ -211,8 +211,11 @@ def test_a_share_link_opens_without_an_account(
     web.register("rosa@example.org")
     web.drop_file("@personal", "mine.md", b"# For you\n")
     web.row("@personal/mine.md").wait_for()
-    made = web.page.request.post(f"{web.base}/api/shares", data={"path": "@personal/mine.md"})
-    token = made.json()["url"].rpartition("/")[2]
+    web.row("@personal/mine.md").click()
+    web.button("Share").click()
+    web.button("Make a link").click()
+    token = (web.dialog.get_by_test_id("share").text_content() or "").rpartition("/")[2]
+    web.button("Close").click()
 
     other = open_in()
     other.page.goto(f"{other.base}/share/{token}")
@@ -220,6 +223,12 @@ def test_a_share_link_opens_without_an_account(
     expect(other.page.get_by_role("banner")).to_contain_text("Shared with you")
     expect(other.page.get_by_role("link", name="Log in")).to_be_hidden()
     expect(other.row("foo")).to_be_hidden()
+
+    web.open("account")
+    web.button("Revoke the link to @personal/mine.md").click()
+    expect(web.page.get_by_text("Make one with the button")).to_be_visible()
+    other.page.goto(f"{other.base}/share/{token}")
+    expect(other.page.get_by_role("alert")).to_contain_text("revoked")
 
 
 def test_superusers_manage_users_and_see_how_the_service_is(web: WebPage, network: Network) -> None:

@@ -4,7 +4,7 @@ import { useCallback, useEffect, useState, type FormEvent, type ReactElement } f
 import { formatBytes, formatTime } from '../ui/format';
 import { Notice } from '../ui/Notice';
 import { toApiError } from '../api/errors';
-import type { Account, TokenInfo } from './account';
+import type { Account, ShareInfo, TokenInfo } from './account';
 import { Link } from './Link';
 import { Field } from './Modal';
 import type { Router } from './router';
@@ -43,6 +43,7 @@ export function AccountPage({ account, router, session }: AccountPageProps): Rea
       <Room me={me} />
       <Password account={account} />
       <Tokens account={account} />
+      <Shares account={account} />
       <section>
         <h2>Sessions</h2>
         <button
@@ -198,6 +199,67 @@ function Tokens({ account }: { readonly account: Account }): ReactElement {
         <Field label="Days (empty: no end)" type="number" value={days} isRequired={false} onChange={setDays} />
         <button className="c2-button">Make a token</button>
       </form>
+    </section>
+  );
+}
+
+function Shares({ account }: { readonly account: Account }): ReactElement {
+  const [shares, setShares] = useState<readonly ShareInfo[] | null>(null);
+  const [problem, setProblem] = useState<string | null>(null);
+  const attempt = useCallback(
+    async (run: () => Promise<void>): Promise<void> => {
+      try {
+        await run();
+        setShares(await account.shares());
+        setProblem(null);
+      } catch (reason) {
+        setProblem(toApiError(reason).sentence);
+      }
+    },
+    [account]
+  );
+  useEffect(() => void attempt(async () => undefined), [attempt]);
+  return (
+    <section>
+      <h2>Share links</h2>
+      {problem !== null && <Notice kind="error" text={problem} />}
+      {shares && shares.length === 0 && <p>None. Make one with the button above a file or directory.</p>}
+      {shares && shares.length > 0 && (
+        <div className="c2-scroll" tabIndex={0} role="region" aria-label="Share links">
+          <table className="c2-table">
+            <thead>
+              <tr>
+                <th scope="col">Path</th>
+                <th scope="col">Name</th>
+                <th scope="col">Ends</th>
+                <th scope="col">Last used</th>
+                <th scope="col">
+                  <span className="c2-hidden">Actions</span>
+                </th>
+              </tr>
+            </thead>
+            <tbody>
+              {shares.map(share => (
+                <tr key={share.id}>
+                  <td>{share.path}</td>
+                  <td>{share.name}</td>
+                  <td>{formatTime(share.expires)}</td>
+                  <td>{share.last_used ? formatTime(share.last_used) : 'never'}</td>
+                  <td>
+                    <button
+                      className="c2-button c2-danger"
+                      aria-label={`Revoke the link to ${share.path}`}
+                      onClick={() => void attempt(() => account.revokeShare(share.id))}
+                    >
+                      Revoke
+                    </button>
+                  </td>
+                </tr>
+              ))}
+            </tbody>
+          </table>
+        </div>
+      )}
     </section>
   );
 }

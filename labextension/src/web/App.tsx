@@ -74,7 +74,14 @@ export function App({ api, account, router, settings }: AppProps): ReactElement 
         </main>
       </div>
       {session && wish && (
-        <Dialogs key={wish.kind} wish={wish} session={session} router={router} onClose={() => setWish(null)} />
+        <Dialogs
+          key={wish.kind}
+          wish={wish}
+          session={session}
+          account={account}
+          router={router}
+          onClose={() => setWish(null)}
+        />
       )}
     </div>
   );
@@ -101,7 +108,14 @@ function Main({ account, router, settings, session, onWish }: MainProps): ReactE
       return <Home account={account} router={router} settings={settings} session={session} onWish={onWish} />;
     case 'path':
       return session ? (
-        <PathPage key={place.path} place={place} session={session} router={router} onWish={onWish} />
+        <PathPage
+          key={place.path}
+          place={place}
+          session={session}
+          router={router}
+          canShare={account.me !== null}
+          onWish={onWish}
+        />
       ) : (
         <></>
       );

@@ -4,25 +4,28 @@ import { useState, type ReactElement } from 'react';
 import { ApiError } from '../api/errors';
 import type { TreeEntry } from '../api/types';
 import { isWithin, nameProblem, parentOf } from '../model/paths';
+import type { Account } from './account';
 import { ExpressionDialog } from './ExpressionDialog';
 import { Field, Modal } from './Modal';
 import type { Router } from './router';
 import { isContainer, type Session } from './session';
+import { ShareDialog } from './ShareDialog';
 
 export type Wish =
   | { readonly kind: 'new-folder' | 'new-notebook'; readonly goal: string }
-  | { readonly kind: 'rename' | 'move' | 'copy' | 'delete'; readonly entry: TreeEntry }
+  | { readonly kind: 'rename' | 'move' | 'copy' | 'delete' | 'share'; readonly entry: TreeEntry }
   | { readonly kind: 'expression'; readonly entry: TreeEntry | null };
 
 export interface DialogsProps {
   readonly wish: Wish;
   readonly session: Session;
+  readonly account: Account;
   readonly router: Router;
   onClose(): void;
 }
 
 export function Dialogs(props: DialogsProps): ReactElement {
-  const { wish, session, router, onClose } = props;
+  const { wish, session, account, router, onClose } = props;
   switch (wish.kind) {
     case 'new-folder':
     case 'new-notebook':
@@ -34,6 +37,8 @@ export function Dialogs(props: DialogsProps): ReactElement {
       return <Transfer {...props} entry={wish.entry} isCopy={wish.kind === 'copy'} />;
     case 'delete':
       return <Delete {...props} entry={wish.entry} />;
+    case 'share':
+      return <ShareDialog entry={wish.entry} account={account} onClose={onClose} />;
     case 'expression':
       return <ExpressionDialog entry={wish.entry} session={session} router={router} onClose={onClose} />;
   }

@@ -22,6 +22,8 @@ export interface PathPageProps {
   readonly place: Extract<Place, { kind: 'path' }>;
   readonly session: Session;
   readonly router: Router;
+  /** Somebody is logged in who may make links for others. */
+  readonly canShare: boolean;
   onWish(wish: Wish): void;
 }
 
@@ -32,7 +34,7 @@ const TABS: readonly (readonly [Tab, string])[] = [
   ['code', 'Code']
 ];
 
-export function PathPage({ place, session, router, onWish }: PathPageProps): ReactElement {
+export function PathPage({ place, session, router, canShare, onWish }: PathPageProps): ReactElement {
   const { path } = place;
   const { catalog, details } = session;
   useSignal(catalog.changed, details.changed);
@@ -60,7 +62,7 @@ export function PathPage({ place, session, router, onWish }: PathPageProps): Rea
           {baseName(path)}
         </h1>
       </div>
-      <Actions entry={entry} session={session} router={router} onWish={onWish} />
+      <Actions entry={entry} session={session} router={router} canShare={canShare} onWish={onWish} />
       <div className="c2-tabs" role="tablist" aria-label="What is shown">
         {TABS.filter(([name]) => !(isDirectory && name === 'view')).map(([name, label]) => (
           <button
@@ -135,10 +137,11 @@ interface ActionsProps {
   readonly entry: TreeEntry;
   readonly session: Session;
   readonly router: Router;
+  readonly canShare: boolean;
   onWish(wish: Wish): void;
 }
 
-function Actions({ entry, session, router, onWish }: ActionsProps): ReactElement {
+function Actions({ entry, session, router, canShare, onWish }: ActionsProps): ReactElement {
   const { api, catalog } = session;
   const isDirectory = isContainer(entry);
   const [copied, setCopied] = useState(false);
@@ -165,6 +168,11 @@ function Actions({ entry, session, router, onWish }: ActionsProps): ReactElement
       >
         {copied ? 'Link copied' : 'Copy link'}
       </button>
+      {canShare && (
+        <button className="c2-button" onClick={() => onWish({ kind: 'share', entry })}>
+          Share
+        </button>
+      )}
       {entry.kind === 'root' && entry.subscribed === false && (
         <button className="c2-button c2-primary" onClick={subscribe}>
           Subscribe
@@ -238,7 +246,7 @@ const viewer = {
   component: null as ReturnType<typeof lazy<typeof import('../viewer').default>> | null
 };
 
-type ViewProps = Omit<PathPageProps, 'onWish'>;
+type ViewProps = Omit<PathPageProps, 'canShare' | 'onWish'>;
 
 function View({ place, session, router }: ViewProps): ReactElement {
   const { path } = place;

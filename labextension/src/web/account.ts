@@ -9,6 +9,7 @@ type Schemas = components['schemas'];
 export type Me = Schemas['Me'];
 export type TokenInfo = Schemas['TokenInfo'];
 export type MadeToken = Schemas['MadeToken'];
+export type ShareInfo = Schemas['ShareInfo'];
 export type UserInfo = Schemas['UserInfo'];
 
 /** The contract's names for what went wrong, as sentences. */
@@ -93,6 +94,19 @@ export class Account {
 
   async revokeToken(id: string): Promise<void> {
     await this.api.request(this.api.url('tokens/', id), { method: 'DELETE' });
+  }
+
+  async shares(): Promise<ShareInfo[]> {
+    return (await (await this.api.get('shares', '')).json()) as ShareInfo[];
+  }
+
+  /** Make a link that opens a path without an account. */
+  async createShare(path: string, name: string, days: number): Promise<ShareInfo> {
+    return (await (await this.send(this.api.url('shares'), { path, name, days })).json()) as ShareInfo;
+  }
+
+  async revokeShare(id: string): Promise<void> {
+    await this.api.request(this.api.url('shares/', id), { method: 'DELETE' });
   }
 
   // users, for those who manage them
