@@ -258,7 +258,6 @@ def test_names_and_texts_of_others_run_no_script(web: WebPage, network: Network)
         expect(web.page.get_by_role("article", name=path)).to_be_visible()
         web.page.locator('.jp-Caterva2-View[data-state="ready"]').wait_for()
         assert "taken" not in web.page.title().replace("'taken'", "")
-    web.problems.clear()  # what the policy has refused, should a sanitizer ever have a hole
 
 
 def test_the_first_page_is_light_and_fast(web: WebPage) -> None:
