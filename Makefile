@@ -16,7 +16,8 @@ PIP_INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check -c c
 PIP_DEVELOP := HATCH_JUPYTER_BUILDER_SKIP_NPM=1 $(PIP_INSTALL) --no-build-isolation -e
 SOURCES := pyproject.toml constraints.txt
 LABEXTENSION := jupyter_ext/caterva2_jupyter/labextension/package.json
-LAB_SOURCES := $(addprefix labextension/,package.json yarn.lock tsconfig.json) \
+WEB := caterva2/static/index.html
+LAB_SOURCES := $(addprefix labextension/,package.json yarn.lock tsconfig.json web.build.mjs) \
     $(shell find labextension/src labextension/style labextension/schema -type f)
 # Node and jlpm of $(VENV), in the directory of the TypeScript sources
 JLPM := cd labextension && PATH="$(CURDIR)/$(BIN):$$PATH" jlpm
@@ -36,7 +37,7 @@ BROWSER_TESTS := -p playwright tests/browser
 DEMO_ARGS ?=
 BENCH_ARGS ?=
 
-.PHONY: help demo test labtest labextension screenshots schema lint format types layers docs openapi bench clean
+.PHONY: help demo test labtest labextension web screenshots schema lint format types layers docs openapi bench clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 13
@@ -55,6 +56,8 @@ labtest: $(VENV)/.node ## the TypeScript: types, unit tests, and whether schema.
 	@$(JLPM) test --test-reporter=dot
 
 labextension: $(LABEXTENSION) $(VENV)/.tests ## build the JupyterLab extension, and put it into the JupyterLab of .venv
+
+web: $(WEB) ## build the subscriber's web page into caterva2/static
 
 screenshots: $(VENV)/.tests ## docs/images, from JupyterLab in Chromium
 	PYTHONPATH=.:examples $(BIN)/python -m tests.browser.screenshots
@@ -87,7 +90,7 @@ bench: $(VENV)/.tests ## the benchmarks; figures go to the terminal (nginx and w
 	$(BIN)/python -m benchmarks $(BENCH_ARGS)
 
 clean: ## remove what make made
-	rm -rf $(dir $(LABEXTENSION)) labextension/lib labextension/node_modules labextension/test-build labextension/.yarn
+	rm -rf $(dir $(LABEXTENSION)) $(dir $(WEB)) labextension/lib labextension/node_modules labextension/test-build labextension/.yarn
 	rm -rf $(VENV) _bench _browser _demo benchmarks/results docs/_build .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 
 # One stamp for each set of extras; a change of the dependencies installs again.
@@ -110,6 +113,12 @@ $(VENV)/.dev: $(VENV)/.build $(LABEXTENSION) $(SOURCES)
 $(LABEXTENSION): $(LAB_SOURCES) | $(VENV)/.node
 	@echo "building the JupyterLab extension"
 	@$(JLPM) build:prod > build.log 2>&1 || { cat build.log >&2; exit 1; }
+	@touch $@
+
+# The build of the extension leaves the page, too; this one is for who works on the page alone.
+$(WEB): $(LAB_SOURCES) | $(VENV)/.node
+	@echo "building the web page"
+	@$(JLPM) build:web > build.log 2>&1 || { cat build.log >&2; exit 1; }
 	@touch $@
 
 $(VENV)/.node: $(VENV)/.build labextension/package.json labextension/yarn.lock

@@ -96,13 +96,21 @@ class UserInfo(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Me(msgspec.Struct, frozen=True, kw_only=True):
-    """Answer of ``/api/me``: who asks, and with what rights."""
+    """Answer of ``/api/me``: who asks, and with what rights.
+
+    Attributes
+    ----------
+    used, quota
+        Bytes that his ``@personal`` takes, and may take; null for no limit.
+    """
 
     id: str
     email: str
     is_superuser: bool
     groups: list[str]
     scopes: list[str]
+    used: int = 0
+    quota: int | None = None
 
 
 class NewAccount(msgspec.Struct, frozen=True, kw_only=True):

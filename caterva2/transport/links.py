@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from tornado.httputil import HTTPServerRequest
 
 PREFIX = "/share/"
+DOOR = "/share"
+"""What a link with nothing behind it becomes: browsers are sent on, to where addresses can be relative."""
 PARAMETER = "share"
 _MARK = f"{PARAMETER}="
 
@@ -30,8 +32,8 @@ def take_link(request: HTTPServerRequest, path: str) -> str:
     Nothing of it stays in the address: it would be in logs.
     """
     if path.startswith(PREFIX):
-        token, _, rest = path.removeprefix(PREFIX).partition("/")
-        path, token = f"/{rest}", unquote(token, errors="replace")
+        token, slash, rest = path.removeprefix(PREFIX).partition("/")
+        path, token = f"/{rest}" if slash else DOOR, unquote(token, errors="replace")
     else:
         texts = request.query_arguments.pop(PARAMETER, None)
         request.arguments.pop(PARAMETER, None)

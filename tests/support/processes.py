@@ -8,7 +8,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -44,9 +44,10 @@ def until(condition: Callable[[], Any], what: str, *, within_s: float = WAIT_S, 
 class Service:
     """One service: after `kill` or `stop` it can be started again at the same address."""
 
-    def __init__(self, role: str, *args: str, cwd: Path) -> None:
+    def __init__(self, role: str, *args: str, cwd: Path, env: Mapping[str, str] | None = None) -> None:
         self.role = role
         self.args = args
+        self._env = env
         self.http = "127.0.0.1:0"
         self.past_logs: list[str] = []
         self._cwd = cwd
@@ -55,7 +56,7 @@ class Service:
     def start(self, *more: str) -> Self:
         """Start it; `more` goes behind its usual arguments."""
         assert self._daemon is None, f"{self.role} runs already"
-        self._daemon = Daemon(self.role, *self.args, *more, cwd=self._cwd, http=self.http)
+        self._daemon = Daemon(self.role, *self.args, *more, cwd=self._cwd, http=self.http, env=self._env)
         self._daemon.start()
         assert self._daemon.address.port, f"{self.role} did not start:\n{self._daemon.log}"
         self.http = str(self._daemon.address)
@@ -124,7 +125,13 @@ class Service:
 
 
 class Network:
-    """A broker, publishers and a subscriber, each a process; files and states below `home`."""
+    """A broker, publishers and a subscriber, each a process; files and states below `home`.
+
+    Parameters
+    ----------
+    secret
+        Of the subscriber: with one it has users.
+    """
 
     def __init__(
         self,
@@ -133,8 +140,10 @@ class Network:
         roots: tuple[str, ...] = ("foo",),
         subscriber: tuple[str, ...] = (),
         sub_state: str = "sub",
+        secret: str | None = None,
     ) -> None:
         self.home = home
+        self._env = {} if secret is None else {"CATERVA2_SECRET": secret}
         self.broker = Service("broker", "--statedir", "bro", cwd=home)
         self.publishers: dict[str, Service] = {}
         self._roots = roots
@@ -150,7 +159,7 @@ class Network:
             for root in self._roots:
                 self.publisher(root).start()
             self.subscriber = Service(
-                "subscriber", "--broker", self.broker.http, *self._options, cwd=self.home
+                "subscriber", "--broker", self.broker.http, *self._options, cwd=self.home, env=self._env
             )
             self.subscriber.start()
             self.http = httpx.Client(base_url=self.subscriber.url, timeout=WAIT_S)

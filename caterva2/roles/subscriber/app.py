@@ -6,6 +6,7 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from caterva2._version import __version__
@@ -41,6 +42,7 @@ from caterva2.roles.subscriber.handlers.files import (
     ResumableHandler,
     UploadHandler,
 )
+from caterva2.roles.subscriber.handlers.page import Page, PageSettings, add_page
 from caterva2.roles.subscriber.handlers.tree import TreeHandler
 from caterva2.roles.subscriber.handlers.users import (
     AddUserHandler,
@@ -73,6 +75,7 @@ from caterva2.transport.eventsocket import EventSocket
 from caterva2.transport.security import Proxies
 from caterva2.transport.serve import Server, bind
 from caterva2.transport.status import HealthHandler, MetricsHandler
+from caterva2.transport.webassets import WebAssets
 
 if TYPE_CHECKING:
     import asyncio
@@ -80,6 +83,9 @@ if TYPE_CHECKING:
     from caterva2.config.schema import SubscriberConfig
 
 logger = logging.getLogger(__name__)
+
+STATIC = Path(__file__).parents[2] / "static"
+"""Where the build puts the web page."""
 
 HANDLERS = {
     "health": HealthHandler,
@@ -142,8 +148,8 @@ class RunningSubscriber:
     server: Server
 
 
-def make_app(subscriber: Subscriber, config: SubscriberConfig) -> Application:
-    """Return the application of a subscriber."""
+def make_app(subscriber: Subscriber, config: SubscriberConfig, assets: WebAssets) -> Application:
+    """Return the application of a subscriber, with its web page."""
     context = Context(
         service="subscriber", version=__version__, origins=config.origins, urlbase=config.urlbase,
         proxies=Proxies(config.proxies), authenticator=subscriber.accounts,
@@ -159,7 +165,11 @@ def make_app(subscriber: Subscriber, config: SubscriberConfig) -> Application:
         "event_lag_seconds", "Age of the last event when it arrived.", read=lambda: traffic.event_lag_s
     )
     metrics.gauge("event_readers", "Open event streams.", read=lambda: subscriber.hub.nsubscribers)
-    return make_application(Role.SUBSCRIBER, HANDLERS, subscriber, context=context)
+    application = make_application(Role.SUBSCRIBER, HANDLERS, subscriber, context=context)
+    may_register = config.login and config.register
+    settings = PageSettings(version=__version__, login=config.login, register=may_register)
+    add_page(application, Page(assets, settings))
+    return application
 
 
 @contextlib.asynccontextmanager
@@ -206,7 +216,8 @@ async def running(config: SubscriberConfig) -> AsyncIterator[RunningSubscriber]:
         )
         stack.push_async_callback(subscriber.stop)
         await subscriber.start()
-        server = Server(make_app(subscriber, config), listening)
+        assets = await workers.run(Lane.DISK, WebAssets.load, STATIC)
+        server = Server(make_app(subscriber, config, assets), listening)
         stack.push_async_callback(server.stop)
         server.start()
         yield RunningSubscriber(subscriber, server)

@@ -164,6 +164,11 @@ class Areas:
         area.files.ledgers[-1].limit = self._limit(principal.quota)
         return area
 
+    def room(self, principal: Principal) -> Ledger | None:
+        """Return what somebody's ``@personal`` takes and may take; None if he has none."""
+        area = self.find(principal, PERSONAL)
+        return area.files.ledgers[-1] if area is not None and area.files.ledgers else None
+
     def _limit(self, own: int | None) -> int | None:
         return self._user_quota if own is None else own or None
 

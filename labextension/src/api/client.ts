@@ -1,7 +1,7 @@
 /** The API of a subscriber, as the browser uses it. Nothing else builds addresses or reads answers. */
 import { ApiError, errorOf, isAborted, toApiError } from './errors';
 import type { Host } from './host';
-import type { Described, FileDescription, TreePage } from './types';
+import type { Described, Explanation, FileDescription, TreePage } from './types';
 
 /** How long an answer may take to begin, in milliseconds. */
 const PATIENCE_MS = 60_000;
@@ -92,10 +92,10 @@ export class Api {
         throw new DOMException('nobody waits for it', 'AbortError');
       }
       // What carries the request may have wrapped the end of our patience.
-      throw toApiError(patience.aborted ? patience.reason : reason);
+      throw toApiError(patience.aborted ? patience.reason : reason, this.host.words);
     }
     if (!response.ok && response.status !== 304) {
-      throw await errorOf(response);
+      throw await errorOf(response, this.host.words);
     }
     return response;
   }
@@ -163,10 +163,10 @@ export class Api {
       if (isAborted(reason)) {
         throw reason;
       }
-      throw toApiError(reason);
+      throw toApiError(reason, this.host.words);
     }
     if (!response.ok) {
-      throw await errorOf(response);
+      throw await errorOf(response, this.host.words);
     }
     return json<string>(response);
   }
@@ -194,6 +194,16 @@ export class Api {
   /** Subscribe to a root. */
   subscribe(root: string): Promise<string> {
     return this.post('subscribe/', root);
+  }
+
+  /** Make an empty notebook. */
+  addNotebook(path: string): Promise<string> {
+    return this.post('addnotebook/', path);
+  }
+
+  /** What reading all of a dataset would cost. */
+  async explain(path: string, signal?: AbortSignal): Promise<Explanation> {
+    return json<Explanation>(await this.get('explain/', path, {}, init(signal)));
   }
 
   /** Store an expression; answers its path. */

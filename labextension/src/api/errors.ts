@@ -1,5 +1,13 @@
 /** The one kind of failure that leaves `api/`: what went wrong as a sentence, and what to do about it. */
 
+import type { HostWords } from './host';
+
+/** Said where nobody knows better. */
+const PLAIN: HostWords = {
+  silent: 'look whether it still runs, and whether the network works',
+  refused: 'the server refuses the request'
+};
+
 /** Codes for what happened before a subscriber could answer. */
 export const NO_ANSWER = 'no-answer';
 export const TIMED_OUT = 'timed-out';
@@ -47,7 +55,7 @@ export function isAborted(reason: unknown): boolean {
 }
 
 /** Make an `ApiError` of whatever was thrown. */
-export function toApiError(reason: unknown): ApiError {
+export function toApiError(reason: unknown, words: HostWords = PLAIN): ApiError {
   if (reason instanceof ApiError) {
     return reason;
   }
@@ -61,21 +69,21 @@ export function toApiError(reason: unknown): ApiError {
   return new ApiError({
     message: 'the server does not answer',
     code: NO_ANSWER,
-    hint: 'look whether Jupyter still runs'
+    hint: words.silent
   });
 }
 
 /** Read the failure out of an answer. Its body may be ours, Jupyter's, a proxy's, or no JSON at all. */
-export async function errorOf(response: Response): Promise<ApiError> {
+export async function errorOf(response: Response, words: HostWords = PLAIN): Promise<ApiError> {
   const text = await response.text().catch(() => '');
-  return new ApiError(parseProblem(text, response.status, response.statusText), response.status);
+  return new ApiError(parseProblem(text, response.status, response.statusText, words), response.status);
 }
 
 /** Read a failure out of a body. */
-export function parseProblem(text: string, status: number, statusText: string): Problem {
+export function parseProblem(text: string, status: number, statusText: string, words: HostWords = PLAIN): Problem {
   const body = parseObject(text);
   return {
-    message: messageOf(body) ?? fallback(status, statusText),
+    message: messageOf(body) ?? fallback(status, statusText, words),
     code: textOf(body, 'code') ?? `http-${status}`,
     hint: textOf(body, 'hint'),
     requestId: textOf(body, 'request_id')
@@ -91,12 +99,12 @@ export function asSentence(text: string): string {
   return /[.!?]$/.test(head) ? head : `${head}.`;
 }
 
-function fallback(status: number, statusText: string): string {
+function fallback(status: number, statusText: string, words: HostWords): string {
   switch (status) {
     case 401:
       return 'you are not logged in';
     case 403:
-      return 'Jupyter refuses the request; the session may have ended';
+      return words.refused;
     case 404:
       return 'there is no such thing on the server';
     case 413:

@@ -1,7 +1,16 @@
 /** What carries requests: JupyterLab with its tokens in one place, the page of a subscriber in another. */
 
+/** What to say when the server behind a host gives no answer of ours. */
+export interface HostWords {
+  /** What to do if it does not answer at all. */
+  readonly silent: string;
+  /** What it means if it refuses without a reason. */
+  readonly refused: string;
+}
+
 /** Something that reaches a server. Addresses are absolute. */
 export interface Host {
+  readonly words?: HostWords;
   /** Send a request; the answer may have any status. */
   request(url: string, init?: RequestInit): Promise<Response>;
   /** Open a websocket; `url` begins with `http`, as for requests. */

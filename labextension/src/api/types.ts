@@ -9,6 +9,7 @@ export type TreeState = Schemas['TreeState'];
 export type TreePage = Schemas['TreePage'];
 export type Envelope = Schemas['Envelope'];
 export type CaterEvent = Envelope['event'];
+export type Explanation = Schemas['Explanation'];
 export type Resync = Schemas['Resync'];
 
 /** User attributes: whatever JSON can say. */

@@ -110,7 +110,7 @@ export class Connections implements ICaterva2, IDisposable {
       this._status = asStatus(await response.json());
       this._error = null;
     } catch (reason) {
-      this._error = toApiError(reason);
+      this._error = toApiError(reason, this._host.words);
     }
     if (this._isDisposed) {
       return;
@@ -148,7 +148,7 @@ export class Connections implements ICaterva2, IDisposable {
       );
     }
     if (!response.ok) {
-      throw await errorOf(response);
+      throw await errorOf(response, this._host.words);
     }
     return response;
   }

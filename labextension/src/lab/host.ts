@@ -4,6 +4,11 @@ import { ServerConnection } from '@jupyterlab/services';
 import { sendWithProgress, type Host, type UploadOptions } from '../api/host';
 
 export class JupyterHost implements Host {
+  readonly words = {
+    silent: 'look whether Jupyter still runs',
+    refused: 'Jupyter refuses the request; the session may have ended'
+  };
+
   constructor(private readonly settings: ServerConnection.ISettings) {}
 
   request(url: string, init: RequestInit = {}): Promise<Response> {

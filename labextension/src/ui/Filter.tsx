@@ -25,7 +25,7 @@ export function Filter({ value, result, texts, onFilter, onLeave }: FilterProps)
     onFilter(next);
   };
   return (
-    <div className="jp-Caterva2-filter" role="search">
+    <div className="jp-Caterva2-filter" role="search" aria-label={texts.__('Datasets')}>
       <div className="jp-Caterva2-filter-box">
         <searchIcon.react tag="span" className="jp-Caterva2-filter-icon" width="14px" height="14px" />
         <input

@@ -138,10 +138,12 @@ class MeHandler(AccountHandler):
     async def get(self) -> None:
         """Tell who asks."""
         who = self.principal
+        room = self.service.areas.room(who)
         self.send_json(
             u.Me(
                 id=str(who.id), email=str(who.name), is_superuser=who.superuser, groups=sorted(who.groups),
                 scopes=[scope for scope in u.Scope if scope in who.scopes],
+                used=0 if room is None else room.used, quota=None if room is None else room.limit,
             )
         )  # fmt: skip
 

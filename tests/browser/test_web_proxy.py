@@ -1,0 +1,60 @@
+"""The web page behind nginx, with TLS and a prefix that the subscriber knows nothing of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from playwright.sync_api import Browser, expect
+
+from tests.support.nginx import find_nginx, running_nginx
+from tests.support.processes import Network
+from tests.support.webpage import BUILT, WebPage
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def web(tmp_path: Path, browser: Browser) -> Iterator[WebPage]:
+    """A page under a prefix; nothing uncaught may have happened in it."""
+    if find_nginx() is None:
+        pytest.skip("needs nginx")
+    if not BUILT.exists():
+        pytest.skip("the page is not built: make web")
+    (tmp_path / "nginx").mkdir()
+    with Network(tmp_path, secret="correct horse battery staple") as network:
+        network.add_array("foo/dir/line.b2nd", np.sin(np.linspace(0, 20, 1000)))
+        network.subscribe("foo")
+        with running_nginx(tmp_path / "nginx", network.subscriber.url, "/data/sets") as url:
+            context = browser.new_context(ignore_https_errors=True)
+            web = WebPage(context.new_page(), url)
+            yield web
+            context.close()
+    assert web.problems == []
+
+
+def test_register_look_reload_and_share_under_a_prefix(web: WebPage) -> None:
+    web.register("ada@example.org")
+    (cookie,) = web.page.context.cookies()
+    assert cookie["secure"]
+    assert cookie["httpOnly"]
+    expect(web.page.get_by_role("banner")).to_contain_text("live")
+
+    web.expand("foo", "foo/dir")
+    web.row("foo/dir/line.b2nd").click()
+    web.shown("foo/dir/line.b2nd")
+    expect(web.page).to_have_url(f"{web.base}/roots/foo/dir/line.b2nd")
+    web.page.reload()
+    web.shown("foo/dir/line.b2nd")
+    web.drop_file("@personal", "mine.txt", b"mine")
+    web.row("@personal/mine.txt").wait_for()
+
+    made = web.page.request.post(f"{web.base}/api/shares", data={"path": "foo/dir"})
+    token = made.json()["url"].rpartition("/")[2]
+    web.log_out()
+    web.page.goto(f"{web.base}/share/{token}")
+    web.row("foo/dir/line.b2nd").click()
+    web.shown("foo/dir/line.b2nd")
+    expect(web.page).to_have_url(f"{web.base}/share/{token}/roots/foo/dir/line.b2nd")
