@@ -69,7 +69,7 @@ async def test_every_address_of_the_page_finds_its_files(http: httpx.AsyncClient
 
     assert answer.status_code == 200
     assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
-    assert answer.headers["Cache-Control"] == "no-cache"
+    assert answer.headers["Cache-Control"] == "private, no-cache"
     base = re.search('<base href="(.*?)">', answer.text)
     assert base is not None
     for outside in ("http://host", "https://proxy/some/prefix"):
@@ -79,12 +79,20 @@ async def test_every_address_of_the_page_finds_its_files(http: httpx.AsyncClient
 
 @pytest.mark.asyncio
 async def test_the_page_is_told_what_its_subscriber_has(http: httpx.AsyncClient) -> None:
-    text = (await http.get("/")).text
+    assert await _told(http) == {"login": True, "register": True, "session": False}
 
-    settings = re.search('<meta name="caterva2" content="(.*?)">', text)
+    who = {"email": "ann@example.org", "password": "a good password"}
+    await http.post("/auth/register", json=who)
+    await http.post("/auth/jwt/login", data={"username": who["email"], "password": who["password"]})
+    assert (await _told(http))["session"]
+
+
+async def _told(http: httpx.AsyncClient) -> dict[str, bool]:
+    settings = re.search('<meta name="caterva2" content="(.*?)">', (await http.get("/")).text)
     assert settings is not None
-    told = json.loads(unescape(settings[1]))
-    assert (told["login"], told["register"]) == (True, True)
+    told: dict[str, bool] = json.loads(unescape(settings[1]))
+    assert told.pop("version")
+    return told
 
 
 @pytest.mark.asyncio

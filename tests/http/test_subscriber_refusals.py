@@ -140,7 +140,6 @@ async def test_links_out_of_a_root_are_not_listed(filled: Cluster, root: str) ->
 @pytest.mark.parametrize(
     "target",
     [
-        "/",
         "/api",
         "/api/",
         "/api/nothing",

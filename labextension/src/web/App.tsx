@@ -213,7 +213,7 @@ function useSession(
   const who = account.me?.id ?? '';
   useEffect(() => {
     if (!settings.shared) {
-      account.load().then(
+      (settings.session ? account.load() : Promise.resolve()).then(
         () => setKnown(true),
         () => setKnown(true) // the tree will say what is wrong
       );

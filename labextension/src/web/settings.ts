@@ -5,6 +5,8 @@ export interface Settings {
   readonly login: boolean;
   /** People can register themselves. */
   readonly register: boolean;
+  /** The browser had a cookie of a session when the page was sent. */
+  readonly session: boolean;
   /** The page was opened by a share link. */
   readonly shared: boolean;
 }
@@ -24,5 +26,5 @@ export function readSettings(document: Document, base: string): Settings {
   const shared = SHARE.test(new URL(base).pathname);
   // The link speaks for whoever has it, so nobody is logged in there.
   const [login, register] = [given.login === true && !shared, given.register === true && !shared];
-  return { version: given.version ?? '', login, register, shared };
+  return { version: given.version ?? '', login, register, session: given.session === true, shared };
 }

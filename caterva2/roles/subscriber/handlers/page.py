@@ -6,7 +6,7 @@ They are no part of the API, so the endpoint table does not have them.
 from __future__ import annotations
 
 import html
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import quote
 
 from caterva2.errors import NotFound
@@ -47,11 +47,20 @@ _SETTINGS = '<meta name="caterva2" content="">'
 
 @dataclass(frozen=True, kw_only=True)
 class PageSettings:
-    """What the page is told: whether there are users, and whether people can register themselves."""
+    """What the page is told.
+
+    Attributes
+    ----------
+    login, register
+        There are users, and people can register themselves.
+    session
+        The browser that asks has a cookie of a session; if not, there is no need to ask who it is.
+    """
 
     version: str
     login: bool
     register: bool
+    session: bool = False
 
 
 @dataclass(frozen=True)
@@ -61,7 +70,7 @@ class Page:
     assets: WebAssets
     settings: PageSettings
 
-    def html(self, depth: int) -> str | None:
+    def html(self, depth: int, *, session: bool) -> str | None:
         """Return the page for an address of so many parts; None if it is not built.
 
         What it loads is named from its own address, so a proxy may put any prefix before it.
@@ -69,7 +78,7 @@ class Page:
         index = self.assets.index
         if index is None:
             return None
-        settings = html.escape(wire.to_json(self.settings).decode("utf-8"), quote=True)
+        settings = html.escape(wire.to_json(replace(self.settings, session=session)).decode("utf-8"))
         base = "../" * (depth - 1) or "./"
         return index.replace(_BASE, f'<base href="{base}">', 1).replace(
             _SETTINGS, f'<meta name="caterva2" content="{settings}">', 1
@@ -86,8 +95,9 @@ class PageHandler(BaseHandler[Page]):
         self.set_header("X-Content-Type-Options", "nosniff")
         self.set_header("Referrer-Policy", "same-origin")
         self.set_header("X-Frame-Options", "DENY")
-        self.set_header("Cache-Control", "no-cache")
-        text = self.service.html(self.request.path.count("/"))
+        self.set_header("Cache-Control", "private, no-cache")
+        session = read_credentials(self.request.headers) is not None
+        text = self.service.html(self.request.path.count("/"), session=session)
         if text is None:
             self.send_bytes(NOT_BUILT.encode(), HTML, status=503)
         else:
