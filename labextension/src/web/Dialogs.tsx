@@ -10,6 +10,7 @@ import { Field, Modal } from './Modal';
 import type { Router } from './router';
 import { isContainer, type Session } from './session';
 import { ShareDialog } from './ShareDialog';
+import { TEXTS } from './texts';
 
 export type Wish =
   | { readonly kind: 'new-folder' | 'new-notebook'; readonly goal: string }
@@ -158,7 +159,7 @@ export function arrive(session: Session, router: Router, path: string): void {
 }
 
 function check(name: string): void {
-  const problem = nameProblem(name);
+  const problem = nameProblem(name, TEXTS);
   if (problem) {
     throw new ApiError({ message: problem }, 400);
   }

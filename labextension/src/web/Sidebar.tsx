@@ -112,6 +112,7 @@ export function Sidebar({ session, router, onWish }: SidebarProps): ReactElement
         uploads={uploads.list}
         texts={TEXTS}
         onReplace={upload => uploads.replace(upload)}
+        onReplaceAll={() => uploads.replaceAll()}
         onRetry={upload => uploads.retry(upload)}
         onDismiss={upload => uploads.dismiss(upload)}
         onClear={() => uploads.clear()}
@@ -193,7 +194,7 @@ export function UploadButton({
 
 /** Give something another name, and go there. */
 export async function rename(session: Session, router: Router, path: string, name: string): Promise<void> {
-  const problem = nameProblem(name);
+  const problem = nameProblem(name, TEXTS);
   if (problem) {
     session.say({ kind: 'error', text: problem });
     return;
