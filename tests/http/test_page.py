@@ -226,4 +226,5 @@ async def test_a_share_link_leads_to_a_page_of_its_own(http: httpx.AsyncClient) 
     assert base is not None
     assert urljoin(f"{seen}roots/@personal/a.txt", base[1]) == seen
     assert (await http.get(f"/share/{token}{SCRIPT_URL}")).content == SCRIPT
-    assert (await http.get("/share")).status_code == 404
+    for nothing in ("/share", "/share/"):
+        assert (await http.get(nothing)).status_code == 404

@@ -127,7 +127,7 @@ class DoorHandler(BaseHandler[Page]):
     async def get(self) -> None:
         """Send the browser there, by an address that any prefix may be put before."""
         credentials = read_credentials(self.request.headers)
-        if credentials is None:
+        if credentials is None or not credentials.text.partition("_")[2]:
             raise NotFound("a share link has a token", hint="ask who gave it to you for the whole link")
         self.set_status(303)
         self.set_header("Location", f"{quote(credentials.text, safe='')}/")
