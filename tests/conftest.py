@@ -6,6 +6,11 @@ import os
 from collections.abc import Generator
 
 import pytest
+from hypothesis import settings
+
+# How long an example takes tells how busy the machine is, not whether the code is right.
+settings.register_profile("patient", parent=settings(), deadline=None)
+settings.load_profile("patient")
 
 _IN_CI = os.environ.get("CI", "").lower() == "true"
 
