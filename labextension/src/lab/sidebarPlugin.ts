@@ -73,6 +73,8 @@ const plugin: JupyterFrontEndPlugin<void> = {
       showSidebar: () => {
         const activate = (): void => shell.activateById(SIDEBAR_ID);
         activate();
+        // A host that is not yet done with its own layout may hide it again.
+        void app.restored.then(activate);
         // The palette gives the focus back to the document when it closes, which is after the command.
         requestAnimationFrame(() => requestAnimationFrame(activate));
       }
