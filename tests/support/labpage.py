@@ -92,18 +92,18 @@ class LabPage:
     def run(self, label: str) -> None:
         """Run a command by the palette, with the keyboard."""
         box = self.page.locator("#modal-command-palette input")
+        first = self.page.locator("#modal-command-palette .lm-CommandPalette-item.lm-mod-active")
 
-        def is_open() -> bool:
+        def is_found() -> bool:
             # What takes the focus while a page is still busy closes the palette.
             self.page.keyboard.press("ControlOrMeta+Shift+C")
-            with contextlib.suppress(Error):
+            with contextlib.suppress(Error, AssertionError):
                 box.fill(label, timeout=2_000)
+                expect(first).to_contain_text(label, timeout=2_000)
                 return True
             return False
 
-        until(is_open, "the palette")
-        first = self.page.locator("#modal-command-palette .lm-CommandPalette-item.lm-mod-active")
-        expect(first).to_contain_text(label)
+        until(is_found, "the command")
         self.page.keyboard.press("Enter")
         expect(box).to_be_hidden()
 

@@ -71,7 +71,8 @@ const plugin: JupyterFrontEndPlugin<void> = {
       confirmsDelete: () => choices.confirmDelete,
       open,
       showSidebar: () => {
-        const activate = (): void => shell.activateById(SIDEBAR_ID);
+        // In Notebook 7 the shell hides what it is asked to show if that is shown already.
+        const activate = (): void => (sidebar.isVisible ? sidebar.activate() : shell.activateById(SIDEBAR_ID));
         activate();
         // A host that is not yet done with its own layout may hide it again.
         void app.restored.then(activate);
