@@ -1,6 +1,8 @@
 /** The one kind of failure that leaves `api/`: what went wrong as a sentence, and what to do about it. */
 
-import type { HostWords } from './host';
+import type { HostWords, Translator } from './host';
+
+const ENGLISH: Translator = { __: (text, value = '') => text.replace('%1', () => value) };
 
 /** Said where nobody knows better. */
 const PLAIN: HostWords = {
@@ -59,15 +61,16 @@ export function toApiError(reason: unknown, words: HostWords = PLAIN): ApiError 
   if (reason instanceof ApiError) {
     return reason;
   }
+  const { trans = ENGLISH } = words;
   if (reason instanceof DOMException && reason.name === 'TimeoutError') {
     return new ApiError({
-      message: 'no answer came in time',
+      message: trans.__('no answer came in time'),
       code: TIMED_OUT,
-      hint: 'the server is busy or can not be reached'
+      hint: trans.__('the server is busy or can not be reached')
     });
   }
   return new ApiError({
-    message: 'the server does not answer',
+    message: trans.__('the server does not answer'),
     code: NO_ANSWER,
     hint: words.silent
   });
@@ -100,21 +103,22 @@ export function asSentence(text: string): string {
 }
 
 function fallback(status: number, statusText: string, words: HostWords): string {
+  const { trans = ENGLISH } = words;
   switch (status) {
     case 401:
-      return 'you are not logged in';
+      return trans.__('you are not logged in');
     case 403:
       return words.refused;
     case 404:
-      return 'there is no such thing on the server';
+      return trans.__('there is no such thing on the server');
     case 413:
-      return 'the answer or the file is larger than allowed';
+      return trans.__('the answer or the file is larger than allowed');
     case 502:
     case 503:
     case 504:
-      return 'the subscriber can not be reached';
+      return trans.__('the subscriber can not be reached');
     default:
-      return `the server answered ${status}${statusText ? ` ${statusText}` : ''}`;
+      return trans.__('the server answered %1', `${status} ${statusText}`.trim());
   }
 }
 

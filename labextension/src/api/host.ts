@@ -6,6 +6,13 @@ export interface HostWords {
   readonly silent: string;
   /** What it means if it refuses without a reason. */
   readonly refused: string;
+  /** Puts other sentences into the language of the page; English without it. */
+  readonly trans?: Translator;
+}
+
+/** As much of a translation bundle as sentences about failures need; `%1` stands for the first value. */
+export interface Translator {
+  __(text: string, ...values: string[]): string;
 }
 
 /** Something that reaches a server. Addresses are absolute. */

@@ -7,6 +7,7 @@ import { Signal, type ISignal } from '@lumino/signaling';
 import { Api } from '../api/client';
 import { ApiError, errorOf, toApiError } from '../api/errors';
 import { EventStream } from '../api/events';
+import type { Translator } from '../api/host';
 import type { Status, SubscriberStatus } from '../api/types';
 import { JupyterHost } from './host';
 import type { Connection, ICaterva2 } from './tokens';
@@ -16,8 +17,11 @@ const AGAIN_MS = 3_000;
 const PATIENCE_MS = 30_000;
 
 export class Connections implements ICaterva2, IDisposable {
-  constructor(private readonly settings: ServerConnection.ISettings) {
-    this._host = new JupyterHost(settings);
+  constructor(
+    private readonly settings: ServerConnection.ISettings,
+    trans: Translator
+  ) {
+    this._host = new JupyterHost(settings, trans);
   }
 
   get changed(): ISignal<ICaterva2, void> {

@@ -1,5 +1,6 @@
 /** The plugin that knows the subscribers. */
 import type { JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/application';
+import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 
 import { Connections } from './connections';
 import { ICaterva2 } from './tokens';
@@ -9,8 +10,10 @@ const plugin: JupyterFrontEndPlugin<ICaterva2> = {
   description: 'Connects to the Caterva2 subscribers of the server extension.',
   autoStart: true,
   provides: ICaterva2,
-  activate: (app: JupyterFrontEnd) => {
-    const connections = new Connections(app.serviceManager.serverSettings);
+  optional: [ITranslator],
+  activate: (app: JupyterFrontEnd, translator: ITranslator | null) => {
+    const trans = (translator ?? nullTranslator).load('caterva2');
+    const connections = new Connections(app.serviceManager.serverSettings, trans);
     void connections.refresh();
     return connections;
   }

@@ -1,15 +1,21 @@
 /** Requests from inside JupyterLab: its server settings, token and XSRF cookie. */
 import { ServerConnection } from '@jupyterlab/services';
 
-import { sendWithProgress, type Host, type UploadOptions } from '../api/host';
+import { sendWithProgress, type Host, type HostWords, type Translator, type UploadOptions } from '../api/host';
 
 export class JupyterHost implements Host {
-  readonly words = {
-    silent: 'look whether Jupyter still runs',
-    refused: 'Jupyter refuses the request; the session may have ended'
-  };
+  readonly words: HostWords;
 
-  constructor(private readonly settings: ServerConnection.ISettings) {}
+  constructor(
+    private readonly settings: ServerConnection.ISettings,
+    trans: Translator
+  ) {
+    this.words = {
+      silent: trans.__('look whether Jupyter still runs'),
+      refused: trans.__('Jupyter refuses the request; the session may have ended'),
+      trans
+    };
+  }
 
   request(url: string, init: RequestInit = {}): Promise<Response> {
     // Else JupyterLab adds the time to the query, and nothing is ever found in the cache.

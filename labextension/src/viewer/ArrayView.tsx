@@ -95,7 +95,7 @@ export function ArrayView(props: ArrayViewProps) {
     state,
     moved,
     label: `${props.name}, ${t(VIEW_LABELS[view])}`,
-    about: `${drawn.label} · ${formatShape(shape)}`,
+    about: `${drawn.label} · ${formatShape(shape, t('scalar'))}`,
     onState: patch,
     onStep: first === undefined ? undefined : onStep,
     onStatus: report,

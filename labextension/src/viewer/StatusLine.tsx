@@ -42,7 +42,7 @@ export function StatusLine(props: {
           title={t('The publisher can not be reached; this is what the subscriber had of it.')}
         >
           {freshness.ageSeconds > 0
-            ? filled(t('offline, as of %1 ago'), formatAge(freshness.ageSeconds))
+            ? filled(t('offline, as of %1 ago'), formatAge(freshness.ageSeconds, t))
             : t('offline')}
         </span>
       )}

@@ -30,10 +30,10 @@ export function caption(shown: Shown, t: Translate): string {
     return view === undefined ? filled(t('all of %1'), whole) : where;
   }
   if (selection.y === undefined || stepX === stepY) {
-    return filled(t('every %1 item of %2'), formatOrdinal(Math.max(stepX, stepY)), where);
+    return filled(t('every %1 item of %2'), formatOrdinal(Math.max(stepX, stepY), t), where);
   }
-  const rows = stepY === 1 ? t('every row') : filled(t('every %1 row'), formatOrdinal(stepY));
-  const columns = stepX === 1 ? t('every column') : filled(t('every %1 column'), formatOrdinal(stepX));
+  const rows = stepY === 1 ? t('every row') : filled(t('every %1 row'), formatOrdinal(stepY, t));
+  const columns = stepX === 1 ? t('every column') : filled(t('every %1 column'), formatOrdinal(stepX, t));
   return filled(t('%1, %2 of %3'), rows, columns, where);
 }
 

@@ -45,8 +45,8 @@ export function formatCount(value: number): string {
 }
 
 /** Write a shape: `8192 × 8192`. */
-export function formatShape(shape: readonly number[]): string {
-  return shape.length === 0 ? 'scalar' : shape.map(formatCount).join(' × ');
+export function formatShape(shape: readonly number[], scalar = 'scalar'): string {
+  return shape.length === 0 ? scalar : shape.map(formatCount).join(' × ');
 }
 
 /** Write a number of bytes. */
@@ -61,21 +61,27 @@ export function formatBytes(bytes: number): string {
 }
 
 /** Write a seconds' number as a time span: `40 s`, `3 min`, `2 h`, `5 d`. */
-export function formatAge(seconds: number): string {
+export function formatAge(seconds: number, t: (text: string) => string = asItIs): string {
+  const say = (text: string, value: number): string => text.replace('%1', String(Math.round(value)));
   if (seconds < 90) {
-    return `${Math.round(seconds)} s`;
+    return say(t('%1 s'), seconds);
   }
   if (seconds < 5400) {
-    return `${Math.round(seconds / 60)} min`;
+    return say(t('%1 min'), seconds / 60);
   }
-  return seconds < 172800 ? `${Math.round(seconds / 3600)} h` : `${Math.round(seconds / 86400)} d`;
+  return seconds < 172800 ? say(t('%1 h'), seconds / 3600) : say(t('%1 d'), seconds / 86400);
 }
 
 /** Write an ordinal: `8th`, `2nd`. */
-export function formatOrdinal(value: number): string {
+export function formatOrdinal(value: number, t: (text: string) => string = asItIs): string {
   const tens = value % 100;
-  const ending = tens > 10 && tens < 14 ? 'th' : (['th', 'st', 'nd', 'rd'][value % 10] ?? 'th');
-  return `${value}${ending}`;
+  const last = tens > 10 && tens < 14 ? 0 : value % 10;
+  const forms = [t('%1th'), t('%1st'), t('%1nd'), t('%1rd')];
+  return (forms[last] ?? t('%1th')).replace('%1', String(value));
+}
+
+function asItIs(text: string): string {
+  return text;
 }
 
 /** Return round numbers between two, at most about `count` of them. */

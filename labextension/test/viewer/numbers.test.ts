@@ -151,7 +151,7 @@ describe('numbers as text', () => {
       ['40 s', '10 min', '2 h', '10 d']
     );
     assert.deepEqual([formatBytes(10), formatBytes(1 << 20)], ['10 B', '1.00 MiB']);
-    assert.deepEqual([1, 2, 3, 8, 11, 12, 21, 102].map(formatOrdinal), [
+    assert.deepEqual([1, 2, 3, 8, 11, 12, 21, 102].map(value => formatOrdinal(value)), [
       '1st',
       '2nd',
       '3rd',
