@@ -65,8 +65,8 @@ export class Browser implements IDisposable {
 
   set pageSize(pageSize: number) {
     this._pageSize = pageSize;
-    if (this._session) {
-      this._session.catalog.pageSize = pageSize;
+    for (const session of this._sessions.values()) {
+      session.catalog.pageSize = pageSize;
     }
   }
 
@@ -102,7 +102,7 @@ export class Browser implements IDisposable {
     if (!this._isDisposed) {
       this._isDisposed = true;
       this.connections.changed.disconnect(this.onConnections, this);
-      this._session?.dispose();
+      this._sessions.forEach(session => session.dispose());
       Signal.clearData(this);
     }
   }
@@ -110,13 +110,21 @@ export class Browser implements IDisposable {
   private onConnections(): void {
     const name = this.connections.current;
     if (name !== null && name !== this._session?.connection.name) {
-      const before = this._session;
-      this._session = new Session(this.connections.get(name), this.storeOf(name), this.pageSize);
-      this._session.catalog.changed.connect(() => this._treeChanged.emit());
-      before?.dispose();
+      this._session = this.sessionOf(name);
       this._edited = null;
     }
     this._changed.emit();
+  }
+
+  /** Sessions are kept: uploads to a subscriber go on while another one is shown. */
+  private sessionOf(name: string): Session {
+    let session = this._sessions.get(name);
+    if (!session) {
+      session = new Session(this.connections.get(name), this.storeOf(name), this.pageSize);
+      session.catalog.changed.connect(() => this._treeChanged.emit());
+      this._sessions.set(name, session);
+    }
+    return session;
   }
 
   private storeOf(name: string): ExpandedStore | undefined {
@@ -135,6 +143,7 @@ export class Browser implements IDisposable {
   }
 
   private readonly _state: IStateDB | null;
+  private readonly _sessions = new Map<string, Session>();
   private _session: Session | null = null;
   private _edited: string | null = null;
   private _pageSize = 200;
