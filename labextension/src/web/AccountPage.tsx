@@ -2,13 +2,14 @@
 import { useCallback, useEffect, useState, type FormEvent, type ReactElement } from 'react';
 
 import { formatBytes, formatTime } from '../ui/format';
-import { Notice } from '../ui/Notice';
 import { toApiError } from '../api/errors';
-import type { Account, ShareInfo, TokenInfo } from './account';
+import { Notice } from '../ui/Notice';
+import type { Account } from './account';
 import { Link } from './Link';
 import { Field } from './Modal';
 import type { Router } from './router';
 import type { Session } from './session';
+import { useKept } from './useKept';
 
 export interface AccountPageProps {
   readonly account: Account;
@@ -110,25 +111,11 @@ function Password({ account }: { readonly account: Account }): ReactElement {
 }
 
 function Tokens({ account }: { readonly account: Account }): ReactElement {
-  const [tokens, setTokens] = useState<readonly TokenInfo[] | null>(null);
-  const [problem, setProblem] = useState<string | null>(null);
+  const { items: tokens, problem, attempt } = useKept(useCallback(() => account.tokens(), [account]));
   const [name, setName] = useState('');
   const [scope, setScope] = useState('read');
   const [days, setDays] = useState('90');
   const [made, setMade] = useState<string | null>(null);
-  const attempt = useCallback(
-    async (run: () => Promise<void>): Promise<void> => {
-      try {
-        await run();
-        setTokens(await account.tokens());
-        setProblem(null);
-      } catch (reason) {
-        setProblem(toApiError(reason).sentence);
-      }
-    },
-    [account]
-  );
-  useEffect(() => void attempt(async () => undefined), [attempt]);
   const submit = (event: FormEvent): void => {
     event.preventDefault();
     void attempt(async () => {
@@ -204,21 +191,7 @@ function Tokens({ account }: { readonly account: Account }): ReactElement {
 }
 
 function Shares({ account }: { readonly account: Account }): ReactElement {
-  const [shares, setShares] = useState<readonly ShareInfo[] | null>(null);
-  const [problem, setProblem] = useState<string | null>(null);
-  const attempt = useCallback(
-    async (run: () => Promise<void>): Promise<void> => {
-      try {
-        await run();
-        setShares(await account.shares());
-        setProblem(null);
-      } catch (reason) {
-        setProblem(toApiError(reason).sentence);
-      }
-    },
-    [account]
-  );
-  useEffect(() => void attempt(async () => undefined), [attempt]);
+  const { items: shares, problem, attempt } = useKept(useCallback(() => account.shares(), [account]));
   return (
     <section>
       <h2>Share links</h2>

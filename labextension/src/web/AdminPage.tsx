@@ -1,14 +1,15 @@
 /** For superusers: users, and how the service is. */
 import { useCallback, useEffect, useState, type FormEvent, type ReactElement } from 'react';
 
-import { toApiError } from '../api/errors';
 import { formatBytes } from '../ui/format';
+import { toApiError } from '../api/errors';
 import { Notice } from '../ui/Notice';
 import { useSignal } from '../ui/useSignal';
-import type { Account, UserInfo } from './account';
+import type { Account } from './account';
 import { readMetrics } from './metrics';
 import { Field, Modal } from './Modal';
 import type { Session } from './session';
+import { useKept } from './useKept';
 
 export interface AdminPageProps {
   readonly account: Account;
@@ -34,25 +35,12 @@ export function AdminPage({ account, session }: AdminPageProps): ReactElement {
 }
 
 function Users({ account }: { readonly account: Account }): ReactElement {
-  const [users, setUsers] = useState<readonly UserInfo[]>([]);
-  const [problem, setProblem] = useState<string | null>(null);
+  const { items, problem, attempt } = useKept(useCallback(() => account.users(), [account]));
+  const users = items ?? [];
   const [added, setAdded] = useState<string | null>(null);
   const [name, setName] = useState('');
   const [isSuperuser, setSuperuser] = useState(false);
   const [doomed, setDoomed] = useState<string | null>(null);
-  const attempt = useCallback(
-    async (run: () => Promise<void>): Promise<void> => {
-      try {
-        await run();
-        setUsers(await account.users());
-        setProblem(null);
-      } catch (reason) {
-        setProblem(toApiError(reason).sentence);
-      }
-    },
-    [account]
-  );
-  useEffect(() => void attempt(async () => undefined), [attempt]);
   const submit = (event: FormEvent): void => {
     event.preventDefault();
     void attempt(async () => {
@@ -120,7 +108,7 @@ function Users({ account }: { readonly account: Account }): ReactElement {
           onAction={async () => {
             await account.removeUser(doomed);
             setDoomed(null);
-            await attempt(async () => undefined);
+            await attempt();
           }}
         >
           <p>{`Remove ${doomed} with all files in @personal? It can not be undone.`}</p>
