@@ -389,10 +389,15 @@ def test_request_id_is_logged(fake: FakeSubscriber, run_fake: Run, caplog: pytes
 def start(fake_server: ServerThread) -> Callable[..., subprocess.Popen[str]]:
     def start(*args: str, **options: Any) -> subprocess.Popen[str]:
         environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), **options.pop("env", {})}
-        return subprocess.Popen(
-            [sys.executable, "-m", "caterva2", "--subscriber", fake_server.urlbase, *args],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, **options,
-        )  # fmt: skip
+        # What a shell runs in the background ignores Ctrl+C, and so does what that starts.
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            return subprocess.Popen(
+                [sys.executable, "-m", "caterva2", "--subscriber", fake_server.urlbase, *args],
+                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, **options,
+            )  # fmt: skip
+        finally:
+            signal.signal(signal.SIGINT, before)
 
     return start
 
