@@ -1,5 +1,5 @@
 /** The API of a subscriber, as the browser uses it. Nothing else builds addresses or reads answers. */
-import { ApiError, errorOf, isAborted, toApiError } from './errors';
+import { ApiError, errorOf, isAborted, notWhatWasAsked, toApiError } from './errors';
 import type { Host } from './host';
 import type { Described, Explanation, FileDescription, TreePage } from './types';
 
@@ -110,14 +110,14 @@ export class Api {
     const { after, limit, filter, recursive } = options;
     const query = { after, limit, filter: filter || undefined, recursive: recursive ? 1 : undefined };
     const response = await this.get('tree/', path, query, init(signal));
-    return json<TreePage>(response);
+    return this.json<TreePage>(response);
   }
 
   /** Describe a file. */
   async info(path: string, signal?: AbortSignal): Promise<Described> {
     const response = await this.get('info/', path, {}, init(signal));
     return {
-      info: await json<FileDescription>(response),
+      info: await this.json<FileDescription>(response),
       etag: response.headers.get('ETag'),
       freshness: response.headers.get('Caterva2-Freshness')
     };
@@ -128,7 +128,7 @@ export class Api {
     const response = await this.get('window/', path, { ...options, encoding: 'raw' }, init(signal));
     const header = (name: string): string => response.headers.get(name) ?? '';
     return {
-      data: await body(response.arrayBuffer()),
+      data: await this.body(response.arrayBuffer()),
       dtype: header('Caterva2-Dtype'),
       shape: numbers(header('Caterva2-Shape')),
       step: numbers(header('Caterva2-Step')),
@@ -139,7 +139,7 @@ export class Api {
   /** A window of a dataset as cells of a table. */
   async cells(path: string, options: WindowOptions, signal?: AbortSignal): Promise<JsonWindow> {
     const response = await this.get('window/', path, { ...options, encoding: 'json' }, init(signal));
-    return json<JsonWindow>(response);
+    return this.json<JsonWindow>(response);
   }
 
   /** Address from which the browser downloads a file as it was published. */
@@ -168,7 +168,7 @@ export class Api {
     if (!response.ok) {
       throw await errorOf(response, this.host.words);
     }
-    return json<string>(response);
+    return this.json<string>(response);
   }
 
   /** Make a directory. */
@@ -203,7 +203,7 @@ export class Api {
 
   /** What reading all of a dataset would cost. */
   async explain(path: string, signal?: AbortSignal): Promise<Explanation> {
-    return json<Explanation>(await this.get('explain/', path, {}, init(signal)));
+    return this.json<Explanation>(await this.get('explain/', path, {}, init(signal)));
   }
 
   /** Store an expression; answers its path. */
@@ -218,13 +218,35 @@ export class Api {
         ? {}
         : { body: JSON.stringify(content), headers: { 'Content-Type': 'application/json' } })
     });
-    return json<string>(response);
+    return this.json<string>(response);
   }
 
   /** Open the websocket of events; `since` continues behind a known position. */
   openEvents(since?: { epoch: string; seq: number }): WebSocket {
     const query = since ? { epoch: since.epoch, since: since.seq } : {};
     return this.host.socket(this.url('events', '', query));
+  }
+
+  /** The server's types are ours: `schema.gen.ts` is made from its own description. */
+  private async json<T>(response: Response): Promise<T> {
+    const text = await this.body(response.text());
+    try {
+      return JSON.parse(text) as T;
+    } catch {
+      throw notWhatWasAsked(response.status, this.host.words);
+    }
+  }
+
+  /** Wait for a body; a connection that breaks in it is no answer. */
+  private async body<T>(content: Promise<T>): Promise<T> {
+    try {
+      return await content;
+    } catch (reason) {
+      if (isAborted(reason)) {
+        throw reason;
+      }
+      throw toApiError(reason, this.host.words);
+    }
   }
 }
 
@@ -251,26 +273,4 @@ function numbers(text: string): number[] {
     .map(part => part.trim())
     .filter(part => part !== '')
     .map(Number);
-}
-
-/** The server's types are ours: `schema.gen.ts` is made from its own description. */
-async function json<T>(response: Response): Promise<T> {
-  const text = await body(response.text());
-  try {
-    return JSON.parse(text) as T;
-  } catch {
-    throw new ApiError({ message: 'the answer is not what was asked for', code: 'not-json' }, response.status);
-  }
-}
-
-/** Wait for a body; a connection that breaks in it is no answer. */
-async function body<T>(content: Promise<T>): Promise<T> {
-  try {
-    return await content;
-  } catch (reason) {
-    if (isAborted(reason)) {
-      throw reason;
-    }
-    throw toApiError(reason);
-  }
 }

@@ -82,6 +82,11 @@ export async function errorOf(response: Response, words: HostWords = PLAIN): Pro
   return new ApiError(parseProblem(text, response.status, response.statusText, words), response.status);
 }
 
+/** Make an `ApiError` of an answer that is none of ours. */
+export function notWhatWasAsked(status = 0, { trans = ENGLISH }: HostWords = PLAIN): ApiError {
+  return new ApiError({ message: trans.__('the answer is not what was asked for'), code: 'not-json' }, status);
+}
+
 /** Read a failure out of a body. */
 export function parseProblem(text: string, status: number, statusText: string, words: HostWords = PLAIN): Problem {
   const body = parseObject(text);

@@ -5,9 +5,9 @@ import type { IDisposable } from '@lumino/disposable';
 import { Signal, type ISignal } from '@lumino/signaling';
 
 import { Api } from '../api/client';
-import { ApiError, errorOf, toApiError } from '../api/errors';
+import { ApiError, errorOf, notWhatWasAsked, toApiError } from '../api/errors';
 import { EventStream } from '../api/events';
-import type { Translator } from '../api/host';
+import type { HostWords, Translator } from '../api/host';
 import type { Status, SubscriberStatus } from '../api/types';
 import { JupyterHost } from './host';
 import type { Connection, ICaterva2 } from './tokens';
@@ -19,7 +19,7 @@ const PATIENCE_MS = 30_000;
 export class Connections implements ICaterva2, IDisposable {
   constructor(
     private readonly settings: ServerConnection.ISettings,
-    trans: Translator
+    private readonly trans: Translator
   ) {
     this._host = new JupyterHost(settings, trans);
   }
@@ -111,7 +111,7 @@ export class Connections implements ICaterva2, IDisposable {
     clearTimeout(this._timer);
     try {
       const response = await this.send('api/status');
-      this._status = asStatus(await response.json());
+      this._status = asStatus(await response.json(), this._host.words);
       this._error = null;
     } catch (reason) {
       this._error = toApiError(reason, this._host.words);
@@ -144,9 +144,9 @@ export class Connections implements ICaterva2, IDisposable {
     if (response.status === 404) {
       throw new ApiError(
         {
-          message: 'the server extension of Caterva2 is not running in this Jupyter',
+          message: this.trans.__('the server extension of Caterva2 is not running in this Jupyter'),
           code: 'no-server-extension',
-          hint: 'run "jupyter server extension enable caterva2_jupyter", and start Jupyter again'
+          hint: this.trans.__('run %1, and start Jupyter again', '"jupyter server extension enable caterva2_jupyter"')
         },
         404
       );
@@ -167,9 +167,9 @@ export class Connections implements ICaterva2, IDisposable {
   private readonly _changed = new Signal<ICaterva2, void>(this);
 }
 
-function asStatus(value: unknown): Status {
+function asStatus(value: unknown, words: HostWords): Status {
   if (typeof value === 'object' && value !== null && 'subscribers' in value && Array.isArray(value.subscribers)) {
     return value as Status;
   }
-  throw new ApiError({ message: 'the status is not what was asked for', code: 'not-json' });
+  throw notWhatWasAsked(0, words);
 }

@@ -4,7 +4,7 @@ import { useCallback, useEffect, useMemo, useRef, useState } from 'react';
 
 import type { ArraySource } from './arraySource';
 import { AxesBar } from './AxesBar';
-import type { Translate } from './caption';
+import { filled, type Translate } from './caption';
 import { ColorControls } from './ColorControls';
 import { IconButton, Notice, Segments, Select, type Choice } from './controls';
 import { DataTable } from './DataTable';
@@ -95,7 +95,7 @@ export function ArrayView(props: ArrayViewProps) {
     state,
     moved,
     label: `${props.name}, ${t(VIEW_LABELS[view])}`,
-    about: `${drawn.label} · ${formatShape(shape, t('scalar'))}`,
+    about: `${labelOf(drawn, t)} · ${formatShape(shape, t('scalar'))}`,
     onState: patch,
     onStep: first === undefined ? undefined : onStep,
     onStatus: report,
@@ -257,3 +257,10 @@ function fieldChoices(
 }
 
 export type { Selection };
+
+function labelOf(dtype: DType, t: Translate): string {
+  if (dtype.kind !== 'record') {
+    return dtype.label;
+  }
+  return dtype.fields.length === 1 ? t('1 field') : filled(t('%1 fields'), dtype.fields.length);
+}

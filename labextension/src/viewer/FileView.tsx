@@ -355,11 +355,11 @@ function NotebookFile(props: ContentProps) {
   const { content, onStatus, imageAddress, t } = props;
   const read = useMemo((): { notebook?: Notebook; failure?: unknown } => {
     try {
-      return { notebook: readNotebook(new TextDecoder().decode(content.bytes)) };
+      return { notebook: readNotebook(new TextDecoder().decode(content.bytes), t) };
     } catch (failure) {
       return { failure };
     }
-  }, [content.bytes]);
+  }, [content.bytes, t]);
   useEffect(() => {
     onStatus(read.notebook === undefined ? { kind: 'error', reason: read.failure } : { kind: 'ready' });
   }, [onStatus, read]);

@@ -20,17 +20,17 @@ export interface Notebook {
 type Fields = ReadonlyMap<string, unknown>;
 
 /** Read a notebook of format 4. Fails with a sentence if it is none. */
-export function readNotebook(text: string): Notebook {
+export function readNotebook(text: string, t: (text: string) => string = text => text): Notebook {
   let content: unknown;
   try {
     content = JSON.parse(text);
   } catch {
-    throw new Error('this is no notebook: its content is not JSON');
+    throw new Error(t('this is no notebook: its content is not JSON'));
   }
   const notebook = fields(content);
   const cells = notebook.get('cells');
   if (!Array.isArray(cells)) {
-    throw new Error('this is no notebook of format 4: it has no list of cells');
+    throw new Error(t('this is no notebook of format 4: it has no list of cells'));
   }
   const info = fields(fields(notebook.get('metadata')).get('language_info'));
   return { language: String(info.get('name') ?? 'python'), cells: cells.map(cell => readCell(fields(cell))) };

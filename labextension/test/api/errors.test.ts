@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import { errorOf, toApiError } from '../../src/api/errors';
+import { errorOf, notWhatWasAsked, toApiError } from '../../src/api/errors';
 import type { HostWords } from '../../src/api/host';
 
 const WORDS: HostWords = {
@@ -21,6 +21,7 @@ describe('sentences about failures', () => {
       said.map(() => true)
     );
     assert.equal(said[5], '<the server answered %1|418>');
+    assert.equal(notWhatWasAsked(200, WORDS).message, '<the answer is not what was asked for|>');
     assert.equal(toApiError(new TypeError('network'), WORDS).message, '<the server does not answer|>');
     assert.equal(toApiError(new DOMException('', 'TimeoutError'), WORDS).message, '<no answer came in time|>');
   });
