@@ -171,6 +171,8 @@ class ServiceReport(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes
     ----------
+    at
+        When this was told.
     uploads
         Those that were touched last; `nuploads` tells how many there are.
     failures
@@ -178,6 +180,7 @@ class ServiceReport(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     version: str
+    at: str
     started: str
     broker: BrokerReport
     publishers: list[PublisherReport]

@@ -53,6 +53,7 @@ class Reporter:
         self._hub = hub
         self._areas = areas
         self._uploads = uploads
+        self._clock = clock
         self._started = clock.time()
 
     async def report(
@@ -73,6 +74,7 @@ class Reporter:
         ledger = self._areas.ledger
         return ServiceReport(
             version=__version__,
+            at=iso_time(self._clock.time()),
             started=iso_time(self._started),
             broker=self._broker(),
             publishers=[_publisher(root) for root in self._network.roots()],

@@ -1874,6 +1874,8 @@ export interface components {
          *
          *         Attributes
          *         ----------
+         *         at
+         *             When this was told.
          *         uploads
          *             Those that were touched last; `nuploads` tells how many there are.
          *         failures
@@ -1881,6 +1883,7 @@ export interface components {
          */
         ServiceReport: {
             version: string;
+            at: string;
             started: string;
             broker: components["schemas"]["BrokerReport"];
             publishers: components["schemas"]["PublisherReport"][];
