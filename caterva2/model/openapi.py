@@ -57,7 +57,7 @@ def _operation(
         parameters += _query_parameters(route, components)
     if parameters:
         operation["parameters"] = parameters
-    if method == "POST" and route.body is not None:
+    if method in {"POST", "PATCH"} and route.body is not None:
         operation["requestBody"] = {
             "required": True,
             "content": {"application/json": {"schema": by_type[id(route.body)]}},

@@ -13,6 +13,7 @@ from caterva2.model import users as u
 from caterva2.model.datasets import Entry
 from caterva2.model.events import EventBatch
 from caterva2.model.roots import BrokerRoot, Heartbeat, Lease, Registration, RootInfo
+from caterva2.model.service import ServiceReport
 from caterva2.model.trees import TreePage, TreeQuery
 from caterva2.model.users import Scope
 
@@ -679,6 +680,45 @@ ROUTES: tuple[Route, ...] = (
         raises=(errors.BadRequest,),
     ),
     _account(
+        "users",
+        "/api/users",
+        "List users with their rights, room and limits, page by page.",
+        methods=GET,
+        auth=Auth.SUPERUSER,
+        scope=Scope.ADMIN,
+        query=u.UserListQuery,
+        answer=u.UserPage,
+    ),
+    _account(
+        "change-user",
+        "/api/users/{username}",
+        "Change the rights, groups or limit of a user; the last superuser stays one.",
+        methods=("PATCH",),
+        auth=Auth.SUPERUSER,
+        scope=Scope.ADMIN,
+        body=u.UserChange,
+        answer=u.ManagedUser,
+        raises=(errors.BadRequest, errors.NotFound),
+    ),
+    _account(
+        "create-reset-link",
+        "/api/reset-links/{username}",
+        "Make a link with which a user sets a new password; earlier ones end.",
+        auth=Auth.SUPERUSER,
+        scope=Scope.ADMIN,
+        answer=u.ResetLink,
+        raises=(errors.NotFound,),
+    ),
+    _account(
+        "service",
+        "/api/service",
+        "Tell how the service is: publishers, cache, events, uploads, and what failed.",
+        methods=GET,
+        auth=Auth.SUPERUSER,
+        scope=Scope.ADMIN,
+        answer=ServiceReport,
+    ),
+    _account(
         "listusers",
         "/api/listusers/",
         "List the users; who is no superuser sees himself.",
@@ -690,10 +730,12 @@ ROUTES: tuple[Route, ...] = (
     _account(
         "list-tokens",
         "/api/tokens",
-        "List the tokens of the user.",
+        "List the tokens of the user; of another one for superusers.",
         methods=GET,
         auth=Auth.USER,
+        query=u.TokensQuery,
         answer=list[u.TokenInfo],
+        raises=(errors.NotPermitted, errors.NotFound),
     ),
     _account(
         "create-token",
@@ -708,7 +750,7 @@ ROUTES: tuple[Route, ...] = (
     _account(
         "revoke-token",
         "/api/tokens/{token}",
-        "End a token.",
+        "End a token; superusers end those of everybody.",
         methods=("DELETE",),
         auth=Auth.USER,
         scope=Scope.WRITE,

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import enum
+from typing import Annotated
 
 import msgspec
+from msgspec import UNSET, Meta, UnsetType
 
+from caterva2.errors import BadRequest
 from caterva2.model.paths import DatasetPath
 
 COOKIE = "c2subauth"
@@ -14,6 +17,10 @@ COOKIE = "c2subauth"
 
 SHARE_PREFIX = "c2s_"
 """What share links begin with, so that scanners for leaked ones find them."""
+
+
+MAX_GROUPS, LONGEST_GROUP = 100, 100
+"""Most groups of a user, and most characters of the name of one."""
 
 
 class Scope(enum.StrEnum):
@@ -67,6 +74,11 @@ class Principal(msgspec.Struct, frozen=True):
     def is_anonymous(self) -> bool:
         """Whether nobody is logged in."""
         return self.id is None
+
+    @property
+    def manages(self) -> bool:
+        """Whether this is a superuser, with a session or token that is good for managing users."""
+        return self.superuser and self.can(Scope.ADMIN)
 
     def can(self, scope: Scope) -> bool:
         """Whether the session or token may be used for `scope`."""
@@ -157,6 +169,116 @@ class NewUser(msgspec.Struct, frozen=True, kw_only=True):
 
 class UsersQuery(msgspec.Struct, frozen=True):
     """Query of ``/api/listusers/``: one user; all without it."""
+
+    username: str | None = None
+
+
+class UserListQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Query of ``GET /api/users``.
+
+    Attributes
+    ----------
+    filter
+        Only those whose e-mail has this in it.
+    after
+        Only those behind this e-mail, as `UserPage.next` tells.
+    limit
+        Most users of the answer.
+    """
+
+    filter: str | None = None
+    after: str | None = None
+    limit: Annotated[int, Meta(ge=1, le=500)] = 100
+
+
+class ManagedUser(msgspec.Struct, frozen=True, kw_only=True):
+    """A user as superusers see him.
+
+    Attributes
+    ----------
+    used, quota
+        Bytes that his ``@personal`` takes, and may take; null for no limit.
+    own_quota
+        Whether the limit was set for him; else it is that of all.
+    ntokens, nshares
+        Tokens and share links that he has.
+    """
+
+    id: str
+    email: str
+    is_superuser: bool
+    groups: list[str]
+    used: int
+    quota: int | None
+    own_quota: bool
+    ntokens: int
+    nshares: int
+
+
+class UserPage(msgspec.Struct, frozen=True, kw_only=True):
+    """Answer of ``GET /api/users``, in the order of the e-mails.
+
+    Attributes
+    ----------
+    total
+        How many there are that fit the filter.
+    next
+        Where the next page begins (`UserListQuery.after`); null at the end.
+    quota
+        The limit of those who have none of their own, in bytes; null for no limit.
+    """
+
+    users: list[ManagedUser]
+    total: int
+    next: str | None
+    quota: int | None
+
+
+class UserChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Body of ``PATCH /api/users/{username}``; what is left out stays as it is.
+
+    Attributes
+    ----------
+    quota
+        Most bytes of his ``@personal``; 0 for no limit, null for the limit of all.
+    groups
+        The groups that he belongs to, and no others.
+    """
+
+    is_superuser: bool | UnsetType = UNSET
+    quota: Annotated[int, Meta(ge=0, le=2**63 - 1)] | UnsetType | None = UNSET
+    groups: list[str] | UnsetType = UNSET
+
+    def checked_groups(self) -> frozenset[str] | UnsetType:
+        """Return the groups, each once.
+
+        Raises
+        ------
+        BadRequest
+            There are too many, or one has a name that makes no sense.
+        """
+        if self.groups is UNSET:
+            return UNSET
+        if len(self.groups) > MAX_GROUPS:
+            raise BadRequest(f"expected at most {MAX_GROUPS} groups, found {len(self.groups)}")
+        for name in self.groups:
+            if not 1 <= len(name) <= LONGEST_GROUP or not name.isprintable() or name != name.strip():
+                raise BadRequest(
+                    f"expected a name of 1 to {LONGEST_GROUP} printable characters for a group, "
+                    f"found {name[:300]!r}"
+                )
+        return frozenset(self.groups)
+
+
+class ResetLink(msgspec.Struct, frozen=True, kw_only=True):
+    """Answer of ``POST /api/reset-links/{username}``: the only time that `link` is shown."""
+
+    link: str
+    expires: str
+
+
+class TokensQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Query of ``GET /api/tokens``: the user whose they are, for superusers; else one's own."""
 
     username: str | None = None
 

@@ -13,11 +13,12 @@ import os
 import sqlite3
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple, Self
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from caterva2.errors import BadRequest, InternalError, UserExists
 
@@ -86,6 +87,14 @@ class StoredToken(msgspec.Struct, frozen=True, kw_only=True):
     created: float
     expires: float | None
     last_used: float | None
+
+
+class Listed(NamedTuple):
+    """A user, and how many tokens he has, and share links that have not ended."""
+
+    user: StoredUser
+    ntokens: int
+    nshares: int
 
 
 class Owned(NamedTuple):
@@ -216,15 +225,55 @@ class UserDb:
         found = (self.by_id(id_) for (id_,) in rows)
         return [user for user in found if user is not None]
 
-    def count(self) -> int:
-        """Return the number of users."""
+    def page(self, part: str, after: str, limit: int, now: float) -> list[Listed]:
+        """Return the first users, by e-mail, that have `part` in it and come behind `after`."""
+        return self._listed(
+            "instr(email, ?) > 0 AND email > ? ORDER BY email LIMIT ?", (part, after, limit), now
+        )
+
+    def listed(self, id_: str, now: float) -> Listed | None:
+        """Return a user by his id as `page` does, or None."""
+        return next(iter(self._listed("id = ?", (id_,), now)), None)
+
+    def _listed(self, condition: str, values: tuple[str | int, ...], now: float) -> list[Listed]:
         with self._using() as db:
-            (count,) = db.execute("SELECT count(*) FROM users").fetchone()
+            rows = db.execute(f"{_LISTED} WHERE {condition}", (now, *values)).fetchall()
+            groups: dict[str, set[str]] = {row[0]: set() for row in rows}
+            marks = ",".join("?" * len(groups))
+            members = f"SELECT user, name FROM members WHERE user IN ({marks})"  # noqa: S608 - marks only
+            for id_, name in db.execute(members, tuple(groups)):
+                groups[id_].add(name)
+        return [Listed(_user(row[:6], groups[row[0]]), row[6], row[7]) for row in rows]
+
+    def emails(self, ids: Iterable[str]) -> dict[str, str]:
+        """Return the e-mails of users, by id; those who are gone are left out."""
+        wanted = tuple(set(ids))
+        marks = ",".join("?" * len(wanted))
+        with self._using() as db:
+            return dict(db.execute(f"SELECT id, email FROM users WHERE id IN ({marks})", wanted))  # noqa: S608
+
+    def count(self, part: str = "") -> int:
+        """Return the number of users, or of those whose e-mail has `part` in it."""
+        with self._using() as db:
+            (count,) = db.execute("SELECT count(*) FROM users WHERE instr(email, ?) > 0", (part,)).fetchone()
         return int(count)
 
-    def remove(self, id_: str) -> bool:
-        """Remove a user with his tokens; tell whether he was there."""
+    def remove(self, id_: str, *, keep_one: bool = False) -> bool:
+        """Remove a user with his tokens; tell whether he was there.
+
+        Parameters
+        ----------
+        keep_one
+            Refuse to remove the last superuser.
+
+        Raises
+        ------
+        BadRequest
+            He is the last superuser.
+        """
         with self._writing() as db:
+            if keep_one:
+                _check_not_last(db, id_, "removed")
             return db.execute("DELETE FROM users WHERE id = ?", (id_,)).rowcount > 0
 
     def set_password(self, id_: str, password: str, *, revoke_tokens: bool = False) -> None:
@@ -253,7 +302,7 @@ class UserDb:
     def set_quota(self, id_: str, quota: int | None) -> None:
         """Set the limit of a user's personal area; see `StoredUser.quota`."""
         with self._writing() as db:
-            db.execute("UPDATE users SET quota = ? WHERE id = ?", (quota, id_))
+            _set_quota(db, id_, quota)
 
     def quotas(self) -> dict[str, int]:
         """Return the limits of those users, by id, who have one of their own."""
@@ -263,13 +312,40 @@ class UserDb:
     def set_superuser(self, id_: str, superuser: bool) -> None:
         """Make a user a superuser, or an ordinary one."""
         with self._writing() as db:
-            db.execute("UPDATE users SET superuser = ? WHERE id = ?", (superuser, id_))
+            _set_superuser(db, id_, superuser)
 
     def set_groups(self, id_: str, groups: frozenset[str]) -> None:
         """Make a user a member of these groups and no others."""
         with self._writing() as db:
-            db.execute("DELETE FROM members WHERE user = ?", (id_,))
-            db.executemany("INSERT INTO members VALUES (?, ?)", ((id_, name) for name in sorted(groups)))
+            _set_groups(db, id_, groups)
+
+    def change(
+        self,
+        id_: str,
+        *,
+        superuser: bool | UnsetType = UNSET,
+        quota: int | UnsetType | None = UNSET,
+        groups: frozenset[str] | UnsetType = UNSET,
+    ) -> bool:
+        """Change several things of a user at once, or none of them; tell whether he was there.
+
+        Raises
+        ------
+        BadRequest
+            He is the last superuser, and would be one no longer.
+        """
+        with self._writing() as db:
+            if db.execute("SELECT 1 FROM users WHERE id = ?", (id_,)).fetchone() is None:
+                return False
+            if superuser is not UNSET:
+                if not superuser:
+                    _check_not_last(db, id_, "made an ordinary user")
+                _set_superuser(db, id_, superuser)
+            if quota is not UNSET:
+                _set_quota(db, id_, quota)
+            if groups is not UNSET:
+                _set_groups(db, id_, groups)
+        return True
 
     # sessions
 
@@ -321,10 +397,12 @@ class UserDb:
             rows = db.execute(f"{_TOKENS} WHERE user = ? ORDER BY created, id", (user,)).fetchall()
         return [_token(row) for row in rows]
 
-    def remove_token(self, user: str, id_: str) -> bool:
-        """Remove a token; tell whether the user had it."""
+    def remove_token(self, user: str | None, id_: str) -> bool:
+        """Remove a token of a user, or of anybody if `user` is None; tell whether it was there."""
         with self._writing() as db:
-            return db.execute("DELETE FROM tokens WHERE user = ? AND id = ?", (user, id_)).rowcount > 0
+            return db.execute(
+                "DELETE FROM tokens WHERE id = ? AND ? IN (user, '')", (id_, user or "")
+            ).rowcount > 0  # fmt: skip
 
     def token_owner(self, hashed: bytes, now: float, *, grain_s: float = 60.0) -> Owned | None:
         """Return a token that has not ended, with its user; note when it was used, to `grain_s` seconds."""
@@ -417,17 +495,11 @@ class UserDb:
 
     def _one(self, column: str, value: str) -> StoredUser | None:
         with self._using() as db:
-            row = db.execute(
-                f"SELECT id, email, password, superuser, generation, quota FROM users WHERE {column} = ?",  # noqa: S608
-                (value,),
-            ).fetchone()
+            row = db.execute(f"SELECT {_COLUMNS} FROM users WHERE {column} = ?", (value,)).fetchone()  # noqa: S608
             if row is None:
                 return None
             groups = db.execute("SELECT name FROM members WHERE user = ?", (row[0],)).fetchall()
-        return StoredUser(
-            id=row[0], email=row[1], password=row[2], superuser=bool(row[3]), generation=row[4],
-            groups=frozenset(name for (name,) in groups), quota=row[5],
-        )  # fmt: skip
+        return _user(row, (name for (name,) in groups))
 
     @contextlib.contextmanager
     def _using(self) -> Iterator[sqlite3.Connection]:
@@ -479,10 +551,46 @@ def _set_password(db: sqlite3.Connection, user: str, password: str, *, revoke_to
             db.execute(statement, (user,))
 
 
+def _set_superuser(db: sqlite3.Connection, user: str, superuser: bool) -> None:
+    db.execute("UPDATE users SET superuser = ? WHERE id = ?", (superuser, user))
+
+
+def _set_quota(db: sqlite3.Connection, user: str, quota: int | None) -> None:
+    db.execute("UPDATE users SET quota = ? WHERE id = ?", (quota, user))
+
+
+def _set_groups(db: sqlite3.Connection, user: str, groups: frozenset[str]) -> None:
+    db.execute("DELETE FROM members WHERE user = ?", (user,))
+    db.executemany("INSERT INTO members VALUES (?, ?)", ((user, name) for name in sorted(groups)))
+
+
+def _check_not_last(db: sqlite3.Connection, user: str, what: str) -> None:
+    """Refuse what would leave nobody who manages users."""
+    found = db.execute("SELECT id, email FROM users WHERE superuser LIMIT 2").fetchall()
+    if [id_ for id_, _ in found] == [user]:
+        raise BadRequest(
+            f"{found[0][1]} is the only superuser and can not be {what}: nobody could manage users any more",
+            hint="make somebody else a superuser first",
+        )
+
+
+_COLUMNS = "id, email, password, superuser, generation, quota"
+_LISTED = f"""
+SELECT {_COLUMNS}, (SELECT count(*) FROM tokens WHERE user = users.id),
+    (SELECT count(*) FROM shares WHERE user = users.id AND expires > ?)
+FROM users"""  # noqa: S608 - names of columns only
 _RESETS = "SELECT user FROM resets WHERE hash = ? AND expires > ?"
 _REVOKE = ("DELETE FROM tokens WHERE user = ?", "DELETE FROM shares WHERE user = ?")
 _SHARED = "SELECT id, user, path, name, created, expires, last_used FROM shares"
 _TOKENS = "SELECT id, user, name, scope, created, expires, last_used FROM tokens"
+
+
+def _user(row: tuple[str, str, str, int, int, int | None], groups: Iterable[str]) -> StoredUser:
+    id_, email, password, superuser, generation, quota = row
+    return StoredUser(
+        id=id_, email=email, password=password, superuser=bool(superuser), generation=generation,
+        groups=frozenset(groups), quota=quota,
+    )  # fmt: skip
 
 
 def _token(row: tuple[str, str, str, str, float, float | None, float | None]) -> StoredToken:

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from caterva2.model.routes import Auth, Route
 from caterva2.model.users import ANONYMOUS, Principal
 from caterva2.transport.auth import Authenticator
+from caterva2.transport.failures import Failures
 from caterva2.transport.metrics import Metrics
 from caterva2.transport.security import Proxies
 
@@ -42,6 +43,8 @@ class Context:
         Largest request body, in bytes; a bigger one is answered with 413.
     metrics
         Counters, made anew for each application.
+    failures
+        The last requests that failed, likewise.
     """
 
     service: str = "caterva2"
@@ -54,6 +57,7 @@ class Context:
     nobody: Principal = ANONYMOUS
     max_body_size: int = 16 * 1024**2
     metrics: Metrics = field(default_factory=Metrics)
+    failures: Failures = field(default_factory=Failures)
 
     @functools.cached_property
     def site(self) -> str:

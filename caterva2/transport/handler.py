@@ -11,6 +11,7 @@ import hmac
 import http.client
 import logging
 import re
+import time
 from collections.abc import Awaitable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
@@ -213,10 +214,14 @@ class BaseHandler(AnsweringHandler, Generic[S]):
             return
         exc = kwargs["exc_info"][1] if "exc_info" in kwargs else None
         cancelled = exc is None and self._task is not None and self._task.cancelling()
-        if self._gone or cancelled or self._headers_written:
+        if self._gone or cancelled:
             self._abort()
             return
         error = _as_error(exc, status_code)
+        self._note_failure(error, exc)
+        if self._headers_written:
+            self._abort()
+            return
         if isinstance(error, MethodNotAllowed) and not self.endpoint.allowed:
             error = RouteNotFound("Not Found")
         self.clear()
@@ -230,6 +235,15 @@ class BaseHandler(AnsweringHandler, Generic[S]):
             self.set_header("Retry-After", str(error.fields["retry_after_s"]))
         body = wire.to_json(error_body(error, self.request_id))
         self.send_bytes(body, wire.JSON, status=error.status)
+
+    def _note_failure(self, error: Caterva2Error, exc: BaseException | None) -> None:
+        is_defect = isinstance(exc, Exception) and not isinstance(exc, Caterva2Error | HTTPError)
+        if isinstance(exc, StreamClosedError):
+            return  # who asked is gone
+        self.endpoint.context.failures.add(
+            error, at=time.time(), request_id=self.request_id, method=self.request.method or "",
+            route=self.endpoint.label, defect=type(exc).__name__ if is_defect else None,
+        )  # fmt: skip
 
     def log_exception(
         self, typ: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None

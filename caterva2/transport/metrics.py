@@ -17,10 +17,14 @@ from prometheus_client import (
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
 
+from caterva2.model.service import RequestsReport
+
 if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
+_FAILED = 5
+"""Statuses of five hundred and above."""
 BOUNDS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
 
@@ -71,6 +75,16 @@ class RequestTallies(Collector):
         tally.buckets[bisect.bisect_left(BOUNDS_S, seconds)] += 1
         tally.seconds += seconds
         tally.nbytes += nbytes
+
+    def totals(self) -> RequestsReport:
+        """Return how many there are and were."""
+        answered = failed = 0
+        for (_, status), tally in self._tallies.items():
+            count = sum(tally.buckets)
+            answered += count
+            if status == _FAILED:
+                failed += count
+        return RequestsReport(running=self.in_flight, answered=answered, failed=failed)
 
     def collect(self) -> Iterable[Metric]:
         """Yield the metric families."""

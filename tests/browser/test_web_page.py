@@ -12,10 +12,9 @@ import numpy as np
 import pytest
 from playwright.sync_api import Browser, expect
 
-from caterva2.cli import admin
 from tests.support.jupyter import REPOSITORY
 from tests.support.processes import Network
-from tests.support.webpage import AXE, BUILT, PASSWORD, WebPage
+from tests.support.webpage import AXE, BUILT, WebPage
 
 pytestmark = pytest.mark.slow
 MANY = 5_000
@@ -229,21 +228,6 @@ def test_a_share_link_opens_without_an_account(
     expect(web.page.get_by_text("Make one with the button")).to_be_visible()
     other.page.goto(f"{other.base}/share/{token}")
     expect(other.page.get_by_role("alert")).to_contain_text("revoked")
-
-
-def test_superusers_manage_users_and_see_how_the_service_is(web: WebPage, network: Network) -> None:
-    admin.adduser(["--statedir", str(network.state), "--superuser", "boss@example.org", PASSWORD])
-    web.log_in("boss@example.org")
-    web.page.get_by_role("link", name="Manage").click()
-    web.page.get_by_label("E-mail of a new user").fill("new@example.org")
-    web.button("Add user").click()
-    expect(web.page.get_by_role("status").filter(has_text="password:")).to_be_visible()
-    expect(web.page.get_by_text("foo: fresh")).to_be_visible()
-    if AXE.exists():
-        assert web.flaws() == []
-    web.button("Remove new@example.org").click()
-    web.dialog.get_by_role("button", name="Remove").click()
-    expect(web.page.get_by_role("cell", name="new@example.org", exact=True)).to_be_hidden()
 
 
 def test_names_and_texts_of_others_run_no_script(web: WebPage, network: Network) -> None:

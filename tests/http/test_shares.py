@@ -300,10 +300,10 @@ async def test_link_reads_no_more_than_its_maker_now(here: Lab) -> None:
 
     bob = accounts._db.by_email(BOB)
     accounts._db.set_groups(bob.id, frozenset())
-    accounts._forget()
+    accounts.forget()
     after = await here.http.get(target, headers=link.bearer)
     accounts._db.set_groups(bob.id, frozenset({"staff"}))
-    accounts._forget()
+    accounts.forget()
 
     assert (before.status_code, after.status_code) == (200, 404)
 
@@ -461,7 +461,7 @@ async def test_reset_link_ends_share_links(here: Lab) -> None:
     link = await share(here, lost, "@public")
     db = here.accounts._db
     db.set_password(db.by_email("lost@example.org").id, "hash", revoke_tokens=True)
-    here.accounts._forget()
+    here.accounts.forget()
 
     answer = await here.http.get("/api/list/@public", headers=link.bearer)
 

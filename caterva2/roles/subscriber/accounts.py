@@ -48,6 +48,8 @@ logger = logging.getLogger(__name__)
 
 SESSION_S = 12 * 3600
 RESET_S = 3600
+GIVEN_RESET_S = 24 * 3600
+"""So long a reset link is good that a person hands over."""
 MAILS, MAIL_S = 3, 600.0
 """Mails that a user gets at once, whoever asks for them, and after how long one more, in seconds."""
 KNOWN_S = 2.0
@@ -133,7 +135,7 @@ class Accounts:
         self._known: OrderedDict[Credentials, tuple[Principal, float]] = OrderedDict()
         self._epoch = 0
         self._mails = 0
-        self.shares = Shares(db, workers, clock, secret=secret, urlbase=urlbase, changed=self._forget)
+        self.shares = Shares(db, workers, clock, secret=secret, urlbase=urlbase, changed=self.forget)
 
     async def stop(self) -> None:
         """End what runs in the background."""
@@ -190,7 +192,7 @@ class Accounts:
         )
         return ANONYMOUS if user is None else _principal(user, SCOPES[Scope.ADMIN]), session.expires
 
-    def _forget(self) -> None:
+    def forget(self) -> None:
         """Look everybody up again: something has changed."""
         self._epoch += 1
         self._known.clear()
@@ -231,12 +233,12 @@ class Accounts:
         session = self._signer.verify(cookie, now)
         if session is not None:
             await self._workers.run(Lane.DISK, self._db.end_session, session.id, session.expires, now)
-        self._forget()
+        self.forget()
 
     async def log_out_everywhere(self, principal: Principal) -> None:
         """End all sessions of a user; his tokens stay."""
         await self._workers.run(Lane.DISK, self._db.end_sessions, str(principal.id))
-        self._forget()
+        self.forget()
 
     # accounts of one's own
 
@@ -319,7 +321,7 @@ class Accounts:
             raise _refusal(exc, "RESET_PASSWORD_INVALID_PASSWORD") from exc
         if not await run(Lane.DISK, self._db.reset_password, hashed, self._clock.time(), stored):
             raise BadCredentials("RESET_PASSWORD_BAD_TOKEN")  # used up meanwhile
-        self._forget()
+        self.forget()
 
     async def change_password(
         self, principal: Principal, old: str, new: str, address: str, *, revoke_tokens: bool = False
@@ -341,7 +343,7 @@ class Accounts:
             Lane.DISK,
             lambda: self._db.set_password(str(principal.id), hashed, revoke_tokens=revoke_tokens),
         )
-        self._forget()
+        self.forget()
 
     # tokens
 
@@ -371,21 +373,22 @@ class Accounts:
         return MadeToken(token=text, info=token_info(token))
 
     async def tokens(self, principal: Principal) -> list[TokenInfo]:
-        """List the tokens of a user."""
+        """List one's tokens."""
         found = await self._workers.run(Lane.DISK, self._db.tokens, str(principal.id))
         return [token_info(token) for token in found]
 
     async def revoke_token(self, principal: Principal, id_: str) -> None:
-        """End a token.
+        """End a token: one's own, or that of anybody for superusers.
 
         Raises
         ------
         NotFound
-            The user has none of this id.
+            There is none of this id.
         """
-        if not await self._workers.run(Lane.DISK, self._db.remove_token, str(principal.id), id_):
+        owner = None if principal.manages else str(principal.id)
+        if not await self._workers.run(Lane.DISK, self._db.remove_token, owner, id_):
             raise NotFound(f"there is no token {id_}", hint="see the list of tokens")
-        self._forget()
+        self.forget()
 
     # users
 
@@ -414,19 +417,20 @@ class Accounts:
         Raises
         ------
         BadRequest
-            There is none.
+            There is none, or he is the last superuser.
         """
         email = spell_email(name)
-        user = await self._workers.run(Lane.DISK, self._db.by_email, email)
-        if user is None or not await self._workers.run(Lane.DISK, self._db.remove, user.id):
+        run, db = self._workers.run, self._db
+        user = await run(Lane.DISK, db.by_email, email)
+        if user is None or not await run(Lane.DISK, lambda: db.remove(user.id, keep_one=True)):
             raise BadRequest(f"there is no user {name}")
-        self._forget()
+        self.forget()
         if self._removed is not None:
             await self._removed(user.id)
 
     async def users(self, principal: Principal, name: str | None) -> list[UserInfo]:
         """List the users, or the one of a name; who may not manage users sees himself only."""
-        all_of_them = principal.superuser and principal.can(Scope.ADMIN)
+        all_of_them = principal.manages
         found = await self._workers.run(Lane.DISK, self._db.users)
         # Clients do not quote the name: its plus arrives as a blank.
         wanted = None if name is None else spell_email(name.strip().replace(" ", "+"))

@@ -17,7 +17,7 @@ from caterva2.config.schema import SubscriberConfig
 from caterva2.errors import BadRequest, Caterva2Error, NotFound
 from caterva2.model.datasets import BrokenInfo
 from caterva2.model.users import TokenInfo, UserInfo
-from caterva2.roles.subscriber.accounts import make_reset_link, normalise_email, token_info
+from caterva2.roles.subscriber.accounts import GIVEN_RESET_S, make_reset_link, normalise_email, token_info
 from caterva2.roles.subscriber.uploads import EXPIRES_S, NOTE
 from caterva2.roles.subscriber.verification import Verifier
 from caterva2.storage.areas import STAGING, AreaFiles, Found, tree_size
@@ -25,7 +25,6 @@ from caterva2.storage.directory import DirectorySource
 from caterva2.storage.names import StoredKind, stored_kind
 from caterva2.storage.userdb import StoredUser, UserDb
 
-RESET_S = 24 * 3600
 LEFT_S = EXPIRES_S + 3600
 """What is still under way after so long is a leftover, whether the subscriber runs or not."""
 
@@ -114,7 +113,8 @@ class Admin:
 
     def reset_link(self, name: str) -> str:
         """Return a link with which a user sets a new password, good for a day; raises as `user`."""
-        return make_reset_link(self._db, self.user(name).id, self._config.urlbase, time.time(), RESET_S)
+        user, urlbase = self.user(name).id, self._config.urlbase
+        return make_reset_link(self._db, user, urlbase, time.time(), GIVEN_RESET_S)
 
     def tokens(self, name: str) -> list[TokenInfo]:
         """Return the tokens of a user; raises as `user`."""

@@ -42,6 +42,7 @@ from caterva2.roles.subscriber.handlers.files import (
     ResumableHandler,
     UploadHandler,
 )
+from caterva2.roles.subscriber.handlers.management import ResetLinkHandler, ServiceHandler, UsersHandler
 from caterva2.roles.subscriber.handlers.page import Page, PageSettings, add_page
 from caterva2.roles.subscriber.handlers.tree import TreeHandler
 from caterva2.roles.subscriber.handlers.users import (
@@ -62,6 +63,7 @@ from caterva2.roles.subscriber.handlers.users import (
 )
 from caterva2.roles.subscriber.handlers.zarrview import ZarrHandler
 from caterva2.roles.subscriber.mail import Mailer
+from caterva2.roles.subscriber.management import Management
 from caterva2.roles.subscriber.service import Subscriber
 from caterva2.runtime.clock import SystemClock
 from caterva2.runtime.hub import Hub
@@ -130,6 +132,10 @@ HANDLERS = {
     "adduser": AddUserHandler,
     "deluser": DelUserHandler,
     "listusers": ListUsersHandler,
+    "users": UsersHandler,
+    "change-user": UsersHandler,
+    "create-reset-link": ResetLinkHandler,
+    "service": ServiceHandler,
     "list-tokens": TokensHandler,
     "create-token": TokensHandler,
     "revoke-token": TokensHandler,
@@ -202,8 +208,12 @@ async def running(config: SubscriberConfig) -> AsyncIterator[RunningSubscriber]:
             quota=config.quota, user_quota=config.userquota, own_quotas=users.quotas if users else dict,
         )  # fmt: skip
         accounts = None if users is None else _make_accounts(config, users, areas, workers, stack)
+        management = None
+        if users is not None and accounts is not None:
+            management = Management(accounts, users, areas, workers, SystemClock(), urlbase=config.urlbase)
         subscriber = Subscriber(
             accounts=accounts,
+            management=management,
             access=access,
             broker=None if config.broker is None else str(config.broker),
             secret=config.secret,

@@ -130,7 +130,7 @@ class Areas:
                     self._personal_area(directory.name).files.clean()
             own = self._own_quotas()
             for user, area in self._personal.items():
-                area.files.ledgers[-1].limit = self._limit(own.get(user))
+                area.files.ledgers[-1].limit = self.limit_of(own.get(user))
                 area.files.ledgers[-1].recount()
         self.ledger.recount()
 
@@ -161,7 +161,7 @@ class Areas:
         if root != PERSONAL:
             return self.common[root]
         area = self._personal_area(str(principal.id))
-        area.files.ledgers[-1].limit = self._limit(principal.quota)
+        area.files.ledgers[-1].limit = self.limit_of(principal.quota)
         return area
 
     def room(self, principal: Principal) -> Ledger | None:
@@ -169,7 +169,19 @@ class Areas:
         area = self.find(principal, PERSONAL)
         return area.files.ledgers[-1] if area is not None and area.files.ledgers else None
 
-    def _limit(self, own: int | None) -> int | None:
+    def used_by(self, user: str) -> int:
+        """Return the bytes of the personal area of the user of an id; it is not made for that."""
+        area = self._personal.get(user)
+        return area.files.ledgers[-1].used if area is not None and area.files.ledgers else 0
+
+    def limit_of(self, own: int | None) -> int | None:
+        """Return the limit of a personal area, in bytes; None for no limit.
+
+        Parameters
+        ----------
+        own
+            That of its user: None for what holds for all, 0 for no limit.
+        """
         return self._user_quota if own is None else own or None
 
     def source(self, principal: Principal, root: str) -> DirectorySource | None:

@@ -167,7 +167,8 @@ class BlockReader:
         else:
             held = [_special_piece(file.skeleton, want.nchunk) for want in wants]
             missing = [w for w, piece in zip(wants, held, strict=True) if piece is None]
-        self._traffic.served(sum(piece.nbytes_held for piece in held if piece is not None))
+        nbytes = sum(piece.nbytes_held for piece in held if piece is not None)
+        self._traffic.looked_up(len(wants), len(missing), nbytes)
         if not missing:
             return [piece for piece in held if piece is not None]
         records = await self._fetch(file, missing)
@@ -177,8 +178,9 @@ class BlockReader:
         parts: list[Buffer | None] = [None] * len(spans)
         if file.mirror is not None:
             parts = await self._workers.run(Lane.DISK, _read_spans, file.mirror, spans)
-        self._traffic.served(sum(len(part) for part in parts if part is not None))
         missing = [span for span, part in zip(spans, parts, strict=True) if part is None]
+        nbytes = sum(len(part) for part in parts if part is not None)
+        self._traffic.looked_up(len(spans), len(missing), nbytes)
         if not missing:
             return [part for part in parts if part is not None]
         skeleton = file.skeleton

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import Callable
 
 from caterva2.client.peer import Peer
@@ -57,6 +58,7 @@ class Network:
         self._peer = Peer(broker, secret=secret, timeout_s=3.0) if broker else None
         self._task: asyncio.Task[None] | None = None
         self.connected = False
+        self.since: float | None = None
         self.error: str | None = None
 
     async def start(self) -> None:
@@ -162,6 +164,8 @@ class Network:
         if self._peer is None:
             return
         found = await self._workers.run(Lane.NET, self._peer.broker_roots)
+        if not self.connected:
+            self.since = time.time()
         self.connected = True
         self.error = None
         for name, info in found.items():
@@ -184,6 +188,8 @@ class Network:
                 await root.files.keep(http=info.http)
         if info.status is RootStatus.ONLINE:
             root.poke()
+        if before[1] != root.seen_status:
+            root.since = time.time()
         if new or before != (root.http, root.seen_status):
             status = root.seen_status or RootStatus.ONLINE
             self._hub.publish(RootChanged(root=info.name, http=info.http, status=status))
@@ -202,6 +208,7 @@ class Network:
 
     def _lost(self, reason: str) -> None:
         if self.connected:
+            self.since = time.time()
             logger.warning("lost the broker at %s: %s; serving what is known", self._broker, reason)
         elif self.error is None:
             logger.warning("cannot reach the broker at %s: %s; trying again", self._broker, reason)

@@ -27,6 +27,7 @@ from caterva2.model.datasets import Entry, FileInfo, entry_problem
 from caterva2.model.events import DatasetChanged, DatasetRemoved, Envelope, Event, Resync, RootChanged
 from caterva2.model.requests import BlocksRequest
 from caterva2.model.roots import Freshness, RootInfo, RootStatus
+from caterva2.model.service import PublisherState
 from caterva2.roles.subscriber.knownfiles import KnownFiles
 from caterva2.roles.subscriber.traffic import Traffic
 from caterva2.runtime.hub import Hub
@@ -80,6 +81,7 @@ class RemoteRoot:
         self.status: RootStatus | None = None
         self.subscribed = False
         self.error: str | None = None
+        self.since = time.time()
         self._secret = secret
         self.files = KnownFiles(name, catalog, workers)
         self._catalog = catalog
@@ -167,6 +169,16 @@ class RemoteRoot:
             freshness=str(self.freshness) if self.subscribed else None,
             error=self.error if self.subscribed and not self._linked else None,
         )
+
+    @property
+    def state(self) -> PublisherState:
+        """How it is, as superusers are told."""
+        match self.seen_status:
+            case None:
+                return PublisherState.UNKNOWN
+            case RootStatus.ONLINE:
+                return PublisherState.ONLINE
+        return PublisherState.STALE if self.subscribed and self._ready.is_set() else PublisherState.OFFLINE
 
     @property
     def seen_status(self) -> RootStatus | None:
@@ -303,6 +315,8 @@ class RemoteRoot:
 
     def _tell_status(self, before: RootStatus | None) -> None:
         status = self.seen_status
+        if status is not before:
+            self.since = time.time()
         if status is not None and status is not before:
             self._hub.publish(RootChanged(root=self.name, http=self.http, status=status))
 

@@ -22,8 +22,10 @@ from caterva2.roles.subscriber.exprs import Expressions
 from caterva2.roles.subscriber.files import Files
 from caterva2.roles.subscriber.gather import Gatherer
 from caterva2.roles.subscriber.library import Library
+from caterva2.roles.subscriber.management import Management
 from caterva2.roles.subscriber.network import Network
 from caterva2.roles.subscriber.reads import Reads
+from caterva2.roles.subscriber.report import Reporter
 from caterva2.roles.subscriber.slices import SliceReader
 from caterva2.roles.subscriber.tables import Tables
 from caterva2.roles.subscriber.traffic import Traffic
@@ -63,6 +65,8 @@ class Subscriber:
         Directories of the subscriber's own.
     accounts
         The users; None if there are none.
+    management
+        What superusers do with them.
     access
         Who may see which root.
     """
@@ -79,9 +83,11 @@ class Subscriber:
         hub: Hub,
         workers: Workers,
         accounts: Accounts | None = None,
+        management: Management | None = None,
         access: Access | None = None,
     ) -> None:
         self.accounts = accounts
+        self.management = management
         self.access = access or Access()
         self.hub = hub
         self.cache = cache
@@ -118,6 +124,10 @@ class Subscriber:
         self.tree = Tree(
             library=self.library, network=self.network, areas=areas, access=self.access, catalog=catalog,
             workers=workers,
+        )  # fmt: skip
+        self.reporter = Reporter(
+            network=self.network, cache=cache, traffic=self.traffic, hub=hub, areas=areas,
+            uploads=self.uploads, clock=SystemClock(),
         )  # fmt: skip
         self.explain = Explainer(self.library, self.evaluator, workers)
 

@@ -111,7 +111,7 @@ class Shares:
         NotPermitted
             Those of everybody are for superusers.
         """
-        if everybody and not (principal.superuser and principal.can(Scope.ADMIN)):
+        if everybody and not principal.manages:
             raise NotPermitted("the share links of everybody are for superusers")
         owner = None if everybody else str(principal.id)
         found = await self._workers.run(Lane.DISK, self._db.shares, owner, self._clock.time())
@@ -129,7 +129,7 @@ class Shares:
         NotFound
             There is none of this id.
         """
-        owner = None if principal.superuser and principal.can(Scope.ADMIN) else str(principal.id)
+        owner = None if principal.manages else str(principal.id)
         if not await self._workers.run(Lane.DISK, self._db.remove_share, owner, id_):
             raise NotFound(f"there is no share link {id_}", hint="see the list of share links")
         self._changed()

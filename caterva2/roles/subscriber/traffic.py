@@ -12,6 +12,8 @@ class Traffic:
 
     Attributes
     ----------
+    hits, misses
+        Parts of datasets that were in the cache, or were not.
     cached_bytes
         Served from the cache.
     fetched_bytes
@@ -22,6 +24,8 @@ class Traffic:
         Seconds from the emission of the last event to its arrival here.
     """
 
+    hits: int = 0
+    misses: int = 0
     cached_bytes: int = 0
     fetched_bytes: int = 0
     fetches: int = 0
@@ -31,8 +35,10 @@ class Traffic:
         """Note an event that was emitted at `at`, seconds since 1970."""
         self.event_lag_s = max(0.0, time.time() - at)
 
-    def served(self, nbytes: int) -> None:
-        """Count bytes that were in the cache."""
+    def looked_up(self, wanted: int, missing: int, nbytes: int) -> None:
+        """Count parts that were wanted, those that were not in the cache, and the bytes of the others."""
+        self.hits += wanted - missing
+        self.misses += missing
         self.cached_bytes += nbytes
 
     def fetched(self, nbytes: int) -> None:

@@ -124,6 +124,10 @@ class Uploads:
         self._uploads[id_] = upload
         return upload.state()
 
+    def all(self) -> list[Upload]:
+        """Return those of everybody, what was touched last first."""
+        return sorted(self._uploads.values(), key=lambda upload: upload.touched, reverse=True)
+
     def get(self, principal: Principal, id_: str) -> Upload:
         """Return an upload of somebody.
 

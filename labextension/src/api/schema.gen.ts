@@ -655,6 +655,74 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/users": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List users with their rights, room and limits, page by page. */
+        get: operations["users"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/users/{username}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /** Change the rights, groups or limit of a user; the last superuser stays one. */
+        patch: operations["change-user"];
+        trace?: never;
+    };
+    "/api/reset-links/{username}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Make a link with which a user sets a new password; earlier ones end. */
+        post: operations["create-reset-link"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/service": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Tell how the service is: publishers, cache, events, uploads, and what failed. */
+        get: operations["service"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/listusers/": {
         parameters: {
             query?: never;
@@ -679,7 +747,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** List the tokens of the user. */
+        /** List the tokens of the user; of another one for superusers. */
         get: operations["list-tokens"];
         put?: never;
         /** Make a token for scripts; it is shown this once. */
@@ -700,7 +768,7 @@ export interface paths {
         get?: never;
         put?: never;
         post?: never;
-        /** End a token. */
+        /** End a token; superusers end those of everybody. */
         delete: operations["revoke-token"];
         options?: never;
         head?: never;
@@ -1210,10 +1278,39 @@ export interface components {
             unpack: boolean;
         };
         /**
+         * UserListQuery
+         * @description Query of ``GET /api/users``.
+         *
+         *         Attributes
+         *         ----------
+         *         filter
+         *             Only those whose e-mail has this in it.
+         *         after
+         *             Only those behind this e-mail, as `UserPage.next` tells.
+         *         limit
+         *             Most users of the answer.
+         */
+        UserListQuery: {
+            /** @default null */
+            filter: string | null;
+            /** @default null */
+            after: string | null;
+            /** @default 100 */
+            limit: number;
+        };
+        /**
          * UsersQuery
          * @description Query of ``/api/listusers/``: one user; all without it.
          */
         UsersQuery: {
+            /** @default null */
+            username: string | null;
+        };
+        /**
+         * TokensQuery
+         * @description Query of ``GET /api/tokens``: the user whose they are, for superusers; else one's own.
+         */
+        TokensQuery: {
             /** @default null */
             username: string | null;
         };
@@ -1396,6 +1493,22 @@ export interface components {
             username: string;
             password: string | null;
             superuser: boolean;
+        };
+        /**
+         * UserChange
+         * @description Body of ``PATCH /api/users/{username}``; what is left out stays as it is.
+         *
+         *         Attributes
+         *         ----------
+         *         quota
+         *             Most bytes of his ``@personal``; 0 for no limit, null for the limit of all.
+         *         groups
+         *             The groups that he belongs to, and no others.
+         */
+        UserChange: {
+            is_superuser?: boolean;
+            quota?: number | null;
+            groups?: string[];
         };
         /**
          * NewToken
@@ -1703,6 +1816,244 @@ export interface components {
             used: number;
             /** @default null */
             quota: number | null;
+        };
+        /**
+         * UserPage
+         * @description Answer of ``GET /api/users``, in the order of the e-mails.
+         *
+         *         Attributes
+         *         ----------
+         *         total
+         *             How many there are that fit the filter.
+         *         next
+         *             Where the next page begins (`UserListQuery.after`); null at the end.
+         *         quota
+         *             The limit of those who have none of their own, in bytes; null for no limit.
+         */
+        UserPage: {
+            users: components["schemas"]["ManagedUser"][];
+            total: number;
+            next: string | null;
+            quota: number | null;
+        };
+        /**
+         * ManagedUser
+         * @description A user as superusers see him.
+         *
+         *         Attributes
+         *         ----------
+         *         used, quota
+         *             Bytes that his ``@personal`` takes, and may take; null for no limit.
+         *         own_quota
+         *             Whether the limit was set for him; else it is that of all.
+         *         ntokens, nshares
+         *             Tokens and share links that he has.
+         */
+        ManagedUser: {
+            id: string;
+            email: string;
+            is_superuser: boolean;
+            groups: string[];
+            used: number;
+            quota: number | null;
+            own_quota: boolean;
+            ntokens: number;
+            nshares: number;
+        };
+        /**
+         * ResetLink
+         * @description Answer of ``POST /api/reset-links/{username}``: the only time that `link` is shown.
+         */
+        ResetLink: {
+            link: string;
+            expires: string;
+        };
+        /**
+         * ServiceReport
+         * @description Answer of ``/api/service``; times are ISO 8601.
+         *
+         *         Attributes
+         *         ----------
+         *         at
+         *             When this was told.
+         *         uploads
+         *             Those that were touched last; `nuploads` tells how many there are.
+         *         failures
+         *             The last ones, newest first.
+         */
+        ServiceReport: {
+            version: string;
+            at: string;
+            started: string;
+            broker: components["schemas"]["BrokerReport"];
+            publishers: components["schemas"]["PublisherReport"][];
+            cache: components["schemas"]["CacheReport"];
+            events: components["schemas"]["EventsReport"];
+            requests: components["schemas"]["RequestsReport"];
+            room: components["schemas"]["RoomReport"];
+            nuploads: number;
+            uploads: components["schemas"]["UploadReport"][];
+            failures: components["schemas"]["Failure"][];
+        };
+        /**
+         * BrokerReport
+         * @description The connection to the broker; `address` is null for a subscriber that stands alone.
+         *
+         *         Attributes
+         *         ----------
+         *         since
+         *             When it was made or lost; null as long as the broker was never reached.
+         *         error
+         *             Why there is none.
+         */
+        BrokerReport: {
+            address: string | null;
+            connected: boolean;
+            /** @default null */
+            since: string | null;
+            /** @default null */
+            error: string | null;
+        };
+        /**
+         * PublisherReport
+         * @description A published root.
+         *
+         *         Attributes
+         *         ----------
+         *         since
+         *             When its state became what it is.
+         *         age_s
+         *             Seconds since it was last known to be current; null if it is, or never was.
+         *         error
+         *             Why its publisher is not followed.
+         */
+        PublisherReport: {
+            name: string;
+            http: string;
+            subscribed: boolean;
+            state: components["schemas"]["PublisherState"];
+            since: string;
+            /** @default null */
+            age_s: number | null;
+            /** @default null */
+            error: string | null;
+        };
+        /**
+         * PublisherState
+         * @description How a published root is.
+         *
+         *         ``ONLINE``: its publisher answers. ``STALE``: it does not, and what is known of its files is shown.
+         *         ``OFFLINE``: it does not, and nothing of it is here. ``UNKNOWN``: nobody has tried yet.
+         * @enum {unknown}
+         */
+        PublisherState: "offline" | "online" | "stale" | "unknown";
+        /**
+         * CacheReport
+         * @description The cache of published roots; sizes in bytes, counted since the start of the service.
+         *
+         *         Attributes
+         *         ----------
+         *         used, limit
+         *             What it takes on disk, and may take.
+         *         hits, misses
+         *             Parts of datasets that were here, or had to be asked for. What is still decoded in memory is
+         *             served without a look at the cache, and not counted.
+         *         hit_bytes, fetched_bytes
+         *             Their sizes, compressed.
+         *         fetches
+         *             Requests to publishers.
+         *         evicted_bytes
+         *             Given up for want of room.
+         */
+        CacheReport: {
+            used: number;
+            limit: number;
+            hits: number;
+            misses: number;
+            hit_bytes: number;
+            fetched_bytes: number;
+            fetches: number;
+            evicted_bytes: number;
+        };
+        /**
+         * EventsReport
+         * @description The streams of events.
+         *
+         *         Attributes
+         *         ----------
+         *         readers
+         *             Streams that are open.
+         *         told
+         *             Events that were told since the start.
+         *         lag_s
+         *             Seconds that the last event of a publisher took to arrive.
+         */
+        EventsReport: {
+            readers: number;
+            told: number;
+            lag_s: number;
+        };
+        /**
+         * RequestsReport
+         * @description Requests since the start.
+         *
+         *         Attributes
+         *         ----------
+         *         failed
+         *             Those that were answered with a status of 500 and above.
+         */
+        RequestsReport: {
+            running: number;
+            answered: number;
+            failed: number;
+        };
+        /**
+         * RoomReport
+         * @description Bytes of all areas together; `limit` is null for none.
+         */
+        RoomReport: {
+            used: number;
+            limit: number | null;
+        };
+        /**
+         * UploadReport
+         * @description An upload that has begun and not ended; sizes in bytes.
+         *
+         *         Attributes
+         *         ----------
+         *         owner
+         *             E-mail of the user whose it is; null if he is gone.
+         *         touched
+         *             When something of it arrived last.
+         */
+        UploadReport: {
+            owner: string | null;
+            path: string;
+            size: number;
+            offset: number;
+            touched: string;
+        };
+        /**
+         * Failure
+         * @description A request that failed because of the service, not because of who asked.
+         *
+         *         Attributes
+         *         ----------
+         *         request_id
+         *             As the client was told it, and as the log has it.
+         *         route
+         *             Name of the endpoint.
+         *         sentence
+         *             What the client was told.
+         */
+        Failure: {
+            at: string;
+            request_id: string;
+            method: string;
+            route: string;
+            status: number;
+            code: string;
+            sentence: string;
         };
         /**
          * TokenInfo
@@ -5222,6 +5573,288 @@ export interface operations {
             };
         };
     };
+    users: {
+        parameters: {
+            query?: {
+                filter?: string | null;
+                after?: string | null;
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description List users with their rights, room and limits, page by page. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UserPage"];
+                };
+            };
+            /** @description The client has this content already. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description A value in the request makes no sense. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Nobody is logged in, and this needs somebody. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A missing, unknown or mistyped value in the request. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A defect of the server. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "change-user": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                username: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["UserChange"];
+            };
+        };
+        responses: {
+            /** @description Change the rights, groups or limit of a user; the last superuser stays one. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ManagedUser"];
+                };
+            };
+            /** @description The client has this content already. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description A value in the request makes no sense. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Nobody is logged in, and this needs somebody. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The thing asked for does not exist. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A missing, unknown or mistyped value in the request. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A defect of the server. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "create-reset-link": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                username: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Make a link with which a user sets a new password; earlier ones end. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ResetLink"];
+                };
+            };
+            /** @description The client has this content already. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description A value in the request makes no sense. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Nobody is logged in, and this needs somebody. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The thing asked for does not exist. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A missing, unknown or mistyped value in the request. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A defect of the server. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    service: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Tell how the service is: publishers, cache, events, uploads, and what failed. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ServiceReport"];
+                };
+            };
+            /** @description The client has this content already. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description A value in the request makes no sense. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Nobody is logged in, and this needs somebody. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A missing, unknown or mistyped value in the request. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A defect of the server. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
     listusers: {
         parameters: {
             query?: {
@@ -5289,14 +5922,16 @@ export interface operations {
     };
     "list-tokens": {
         parameters: {
-            query?: never;
+            query?: {
+                username?: string | null;
+            };
             header?: never;
             path?: never;
             cookie?: never;
         };
         requestBody?: never;
         responses: {
-            /** @description List the tokens of the user. */
+            /** @description List the tokens of the user; of another one for superusers. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -5323,6 +5958,24 @@ export interface operations {
             };
             /** @description Nobody is logged in, and this needs somebody. */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The one who asks may not do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The thing asked for does not exist. */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -5437,7 +6090,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description End a token. */
+            /** @description End a token; superusers end those of everybody. */
             200: {
                 headers: {
                     [name: string]: unknown;

@@ -1,14 +1,17 @@
 /** One's own account: room, password, tokens. */
 import { useCallback, useEffect, useState, type FormEvent, type ReactElement } from 'react';
 
-import { formatBytes, formatTime } from '../ui/format';
+import { formatTime } from '../ui/format';
 import { toApiError } from '../api/errors';
 import { Notice } from '../ui/Notice';
 import type { Account } from './account';
 import { Link } from './Link';
 import { Field } from './Modal';
+import { RoomBar } from './RoomBar';
 import type { Router } from './router';
 import type { Session } from './session';
+import { formatRoom } from './sizes';
+import { formatShare } from './times';
 import { useKept } from './useKept';
 
 export interface AccountPageProps {
@@ -64,20 +67,17 @@ export function AccountPage({ account, router, session }: AccountPageProps): Rea
 }
 
 function Room({ me }: { readonly me: NonNullable<Account['me']> }): ReactElement {
-  const { used, quota } = me;
-  const percent = quota ? Math.min(100, Math.round((100 * used) / quota)) : 0;
-  const text = quota
-    ? `${formatBytes(used)} of ${formatBytes(quota)} in @personal (${percent} %)`
-    : `${formatBytes(used)} in @personal, without limit`;
+  const { used } = me;
+  const quota = me.quota ?? null;
+  const room = formatRoom(used, quota);
+  const text =
+    room.limit === null
+      ? `${room.used} in @personal, without limit`
+      : `${room.used} of ${room.limit} in @personal (${formatShare(used, quota ?? 0)})`;
   return (
-    <section>
+    <section className="c2-room">
       <h2>Room</h2>
-      {quota ? (
-        <meter className="c2-meter" min={0} max={quota} high={quota * 0.9} value={Math.min(used, quota)} aria-label="Room in @personal">
-          {text}
-        </meter>
-      ) : null}
-      <p className="c2-room">{text}</p>
+      <RoomBar used={used} limit={quota} label="Room in @personal" text={text} />
     </section>
   );
 }

@@ -103,7 +103,7 @@ function Main({ account, router, settings, session, onWish }: MainProps): ReactE
     case 'account':
       return <AccountPage account={account} router={router} session={session} />;
     case 'admin':
-      return <AdminPage account={account} session={session} />;
+      return <AdminPage account={account} router={router} session={session} part={place.part ?? 'users'} />;
     case 'home':
       return <Home account={account} router={router} settings={settings} session={session} onWish={onWish} />;
     case 'path':

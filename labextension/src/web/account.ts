@@ -10,7 +10,6 @@ export type Me = Schemas['Me'];
 export type TokenInfo = Schemas['TokenInfo'];
 export type MadeToken = Schemas['MadeToken'];
 export type ShareInfo = Schemas['ShareInfo'];
-export type UserInfo = Schemas['UserInfo'];
 
 /** The contract's names for what went wrong, as sentences. */
 const SENTENCES: Readonly<Record<string, string>> = {
@@ -109,22 +108,6 @@ export class Account {
     await this.api.request(this.api.url('shares/', id), { method: 'DELETE' });
   }
 
-  // users, for those who manage them
-
-  async users(): Promise<UserInfo[]> {
-    return (await (await this.api.get('listusers/', '')).json()) as UserInfo[];
-  }
-
-  /** Add a user; what the server answers has the password that it made. */
-  async addUser(username: string, superuser: boolean): Promise<string> {
-    const response = await this.send(this.api.url('adduser/'), { username, password: null, superuser });
-    return (await response.json()) as string;
-  }
-
-  async removeUser(username: string): Promise<void> {
-    await this.api.get('deluser/', username);
-  }
-
   private async auth(endpoint: string, content?: unknown): Promise<void> {
     try {
       await this.send(`${this.api.base}auth/${endpoint}`, content);
@@ -141,7 +124,8 @@ export class Account {
   }
 
   private become(me: Me | null): void {
-    const isNew = me?.id !== this._me?.id || me?.email !== this._me?.email;
+    const before = this._me;
+    const isNew = me?.id !== before?.id || me?.email !== before?.email || me?.is_superuser !== before?.is_superuser;
     this._me = me;
     if (isNew) {
       this._changed.emit();

@@ -9,7 +9,7 @@ export type Place =
   | { readonly kind: 'register' }
   | { readonly kind: 'forgot-password' }
   | { readonly kind: 'account' }
-  | { readonly kind: 'admin' }
+  | { readonly kind: 'admin'; readonly part?: 'service' }
   | { readonly kind: 'reset-password'; readonly token: string };
 
 const TEXT = ['view', 'field', 'part', 'colorMap', 'scale', 'aspect', 'filter', 'sortby'] as const;
@@ -21,6 +21,9 @@ const PAGES = ['login', 'register', 'forgot-password', 'account', 'admin'] as co
 export function readPlace(below: string, query: string): Place {
   const [first = '', ...rest] = below.split('/');
   const page = PAGES.find(name => name === first);
+  if (page === 'admin' && rest[0] === 'service') {
+    return { kind: page, part: 'service' };
+  }
   if (page) {
     return { kind: page };
   }
@@ -40,6 +43,8 @@ export function writePlace(place: Place): string {
       return `roots/${encodePath(place.path)}${writeQuery(place.state)}`;
     case 'reset-password':
       return `reset-password/${encodeURIComponent(place.token)}`;
+    case 'admin':
+      return place.part ? `admin/${place.part}` : 'admin';
     default:
       return place.kind;
   }

@@ -18,6 +18,7 @@ test('every place is found again from its address', () => {
     { kind: 'reset-password', token: 'a.b/c?d' },
     { kind: 'account' },
     { kind: 'admin' },
+    { kind: 'admin', part: 'service' },
     { kind: 'path', path: '@public', state: {} },
     { kind: 'path', path: 'foo/sp ace/ünï+ #1?%.b2nd', state: {} }
   ];

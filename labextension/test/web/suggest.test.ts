@@ -3,7 +3,6 @@ import { test } from 'node:test';
 
 import type { TreeOptions } from '../../src/api/client';
 import type { TreeEntry, TreePage } from '../../src/api/types';
-import { readMetrics } from '../../src/web/metrics';
 import { suggest } from '../../src/web/suggest';
 import { TEXTS } from '../../src/web/texts';
 
@@ -32,18 +31,6 @@ test('datasets of all subscribed roots are suggested, and nothing else', async (
 
 test('a root and directory that were typed are kept', async () => {
   assert.deepEqual(await suggest(api, 'foo/dir/a', new AbortController().signal), ['foo/dir/ab.b2nd']);
-});
-
-test('counters are summed over their labels, failures apart', () => {
-  const metrics = readMetrics(
-    '# HELP caterva2_x y\n' +
-      'caterva2_cache_bytes 1.5e3\n' +
-      'caterva2_request_seconds_count{route="info",status="2xx"} 3.0\n' +
-      'caterva2_request_seconds_count{route="info",status="5xx"} 2.0\n'
-  );
-  assert.equal(metrics.get('cache_bytes'), 1500);
-  assert.equal(metrics.get('request_seconds_count'), 5);
-  assert.equal(metrics.get('request_seconds_count:5xx'), 2);
 });
 
 test('texts take their values', () => {

@@ -136,7 +136,9 @@ class DoorHandler(BaseHandler[Page]):
 
 
 PLACES = ("/", "/roots/{path}")
-ACCOUNT_PLACES = ("/login", "/register", "/forgot-password", "/reset-password/{path}", "/account", "/admin")
+ACCOUNT_PLACES = (
+    "/login", "/register", "/forgot-password", "/reset-password/{path}", "/account", "/admin", "/admin/service",
+)  # fmt: skip
 
 
 def add_page(application: Application, page: Page) -> None:

@@ -185,7 +185,11 @@ class TokensHandler(AccountHandler):
 
     async def get(self) -> None:
         """List the tokens."""
-        self.send_json(await self.accounts.tokens(self.principal))
+        name, management = self.query(u.TokensQuery).username, self.service.management
+        if name is None or management is None:
+            self.send_json(await self.accounts.tokens(self.principal))
+        else:
+            self.send_json(await management.tokens(self.principal, name))
 
     async def post(self) -> None:
         """Make a token."""
