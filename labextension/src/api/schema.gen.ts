@@ -1351,6 +1351,14 @@ export interface components {
             axis: number;
         };
         /**
+         * Login
+         * @description Form of ``/auth/jwt/login``; `username` is the e-mail.
+         */
+        Login: {
+            username: string;
+            password: string;
+        };
+        /**
          * NewAccount
          * @description Body of ``/auth/register``; the flags that clients may send beside are ignored.
          */
@@ -1826,6 +1834,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description The server has too much to do, or stops; try again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
         };
     };
     metrics: {
@@ -1866,6 +1883,15 @@ export interface operations {
             };
             /** @description A defect of the server. */
             500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The server has too much to do, or stops; try again. */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1927,6 +1953,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description The server has too much to do, or stops; try again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
         };
     };
     events: {
@@ -1977,6 +2012,15 @@ export interface operations {
             };
             /** @description A defect of the server. */
             500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The server has too much to do, or stops; try again. */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2049,6 +2093,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description The server has too much to do, or stops; try again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
         };
     };
     subscribe: {
@@ -2071,13 +2124,6 @@ export interface operations {
                     "application/json": string;
                 };
             };
-            /** @description The client has this content already. */
-            304: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
             /** @description A value in the request makes no sense. */
             400: {
                 headers: {
@@ -2096,8 +2142,26 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description What came with the request is not good for this, or a page of another site makes it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description No such root. */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body is larger than the server takes. */
+            413: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2583,13 +2647,6 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description The client has this content already. */
-            304: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
             /** @description An expression outside the allowed grammar. */
             400: {
                 headers: {
@@ -2601,6 +2658,15 @@ export interface operations {
             };
             /** @description Nobody is logged in, and this needs somebody. */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description What came with the request is not good for this, or a page of another site makes it. */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2826,6 +2892,7 @@ export interface operations {
                 };
                 content: {
                     "application/octet-stream": unknown;
+                    "*/*": unknown;
                 };
             };
             /** @description The byte ranges that were asked for. */
@@ -3172,13 +3239,6 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description The client has this content already. */
-            304: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
             /** @description A stored file that can not be read as what it claims to be. */
             400: {
                 headers: {
@@ -3273,14 +3333,22 @@ export interface operations {
     };
     upload: {
         parameters: {
-            query?: never;
+            query?: {
+                unpack?: boolean;
+            };
             header?: never;
             path: {
                 path: string;
             };
             cookie?: never;
         };
-        requestBody?: never;
+        requestBody: {
+            content: {
+                "multipart/form-data": {
+                    file: string;
+                };
+            };
+        };
         responses: {
             /** @description Store a file in an area: multipart, one part named file. */
             200: {
@@ -3290,13 +3358,6 @@ export interface operations {
                 content: {
                     "application/json": string;
                 };
-            };
-            /** @description The client has this content already. */
-            304: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
             };
             /** @description A stored file that can not be read as what it claims to be. */
             400: {
@@ -3316,8 +3377,26 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description What came with the request is not good for this, or a page of another site makes it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description The dataset is no longer the generation that was asked for. */
             412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body is larger than the server takes. */
+            413: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3350,6 +3429,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description The server has too much to do, or stops; try again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
         };
     };
     "new-upload": {
@@ -3366,20 +3454,13 @@ export interface operations {
         };
         responses: {
             /** @description Begin an upload that can be resumed. */
-            200: {
+            201: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["UploadState"];
                 };
-            };
-            /** @description The client has this content already. */
-            304: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
             };
             /** @description A write that would take more room than allowed. */
             400: {
@@ -3399,6 +3480,24 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description What came with the request is not good for this, or a page of another site makes it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body is larger than the server takes. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description A missing, unknown or mistyped value in the request. */
             422: {
                 headers: {
@@ -3410,6 +3509,15 @@ export interface operations {
             };
             /** @description A defect of the server. */
             500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The server has too much to do, or stops; try again. */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3464,6 +3572,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description What came with the request is not good for this, or a page of another site makes it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description The thing asked for does not exist. */
             404: {
                 headers: {
@@ -3484,6 +3601,15 @@ export interface operations {
             };
             /** @description A defect of the server. */
             500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The server has too much to do, or stops; try again. */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3513,13 +3639,6 @@ export interface operations {
                     "application/json": string;
                 };
             };
-            /** @description The client has this content already. */
-            304: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
             /** @description A stored file that can not be read as what it claims to be. */
             400: {
                 headers: {
@@ -3531,6 +3650,15 @@ export interface operations {
             };
             /** @description Nobody is logged in, and this needs somebody. */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description What came with the request is not good for this, or a page of another site makes it. */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3556,6 +3684,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description The body is larger than the server takes. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description A missing, unknown or mistyped value in the request. */
             422: {
                 headers: {
@@ -3567,6 +3704,15 @@ export interface operations {
             };
             /** @description A defect of the server. */
             500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The server has too much to do, or stops; try again. */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3596,13 +3742,6 @@ export interface operations {
                     "application/json": string;
                 };
             };
-            /** @description The client has this content already. */
-            304: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
             /** @description A value in the request makes no sense. */
             400: {
                 headers: {
@@ -3614,6 +3753,15 @@ export interface operations {
             };
             /** @description Nobody is logged in, and this needs somebody. */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description What came with the request is not good for this, or a page of another site makes it. */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3648,18 +3796,33 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description The server has too much to do, or stops; try again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
         };
     };
     "continue-upload": {
         parameters: {
             query?: never;
-            header?: never;
+            header: {
+                "Upload-Offset": string;
+            };
             path: {
                 upload: string;
             };
             cookie?: never;
         };
-        requestBody?: never;
+        requestBody: {
+            content: {
+                "application/octet-stream": unknown;
+            };
+        };
         responses: {
             /** @description Append the body at the offset that the header Upload-Offset names. */
             200: {
@@ -3669,13 +3832,6 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["UploadState"];
                 };
-            };
-            /** @description The client has this content already. */
-            304: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
             };
             /** @description A write that would take more room than allowed. */
             400: {
@@ -3688,6 +3844,15 @@ export interface operations {
             };
             /** @description Nobody is logged in, and this needs somebody. */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description What came with the request is not good for this, or a page of another site makes it. */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3713,6 +3878,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description The body is larger than the server takes. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description A missing, unknown or mistyped value in the request. */
             422: {
                 headers: {
@@ -3724,6 +3898,15 @@ export interface operations {
             };
             /** @description A defect of the server. */
             500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The server has too much to do, or stops; try again. */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3753,13 +3936,6 @@ export interface operations {
                     "application/json": string;
                 };
             };
-            /** @description The client has this content already. */
-            304: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
             /** @description A write that would take more room than allowed. */
             400: {
                 headers: {
@@ -3771,6 +3947,15 @@ export interface operations {
             };
             /** @description Nobody is logged in, and this needs somebody. */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description What came with the request is not good for this, or a page of another site makes it. */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3796,6 +3981,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description The body is larger than the server takes. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description A missing, unknown or mistyped value in the request. */
             422: {
                 headers: {
@@ -3807,6 +4001,15 @@ export interface operations {
             };
             /** @description A defect of the server. */
             500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The server has too much to do, or stops; try again. */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3838,13 +4041,6 @@ export interface operations {
                     "application/json": string;
                 };
             };
-            /** @description The client has this content already. */
-            304: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
             /** @description A write that would take more room than allowed. */
             400: {
                 headers: {
@@ -3856,6 +4052,15 @@ export interface operations {
             };
             /** @description Nobody is logged in, and this needs somebody. */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description What came with the request is not good for this, or a page of another site makes it. */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3890,6 +4095,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description The body is larger than the server takes. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description A missing, unknown or mistyped value in the request. */
             422: {
                 headers: {
@@ -3901,6 +4115,15 @@ export interface operations {
             };
             /** @description A defect of the server. */
             500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The server has too much to do, or stops; try again. */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3932,13 +4155,6 @@ export interface operations {
                     "application/json": string;
                 };
             };
-            /** @description The client has this content already. */
-            304: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
             /** @description A write that would take more room than allowed. */
             400: {
                 headers: {
@@ -3950,6 +4166,15 @@ export interface operations {
             };
             /** @description Nobody is logged in, and this needs somebody. */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description What came with the request is not good for this, or a page of another site makes it. */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3977,6 +4202,15 @@ export interface operations {
             };
             /** @description The dataset is no longer the generation that was asked for. */
             412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body is larger than the server takes. */
+            413: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4033,13 +4267,6 @@ export interface operations {
                     "application/json": string;
                 };
             };
-            /** @description The client has this content already. */
-            304: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
             /** @description A write that would take more room than allowed. */
             400: {
                 headers: {
@@ -4058,8 +4285,26 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description What came with the request is not good for this, or a page of another site makes it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description Something is already there. */
             409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body is larger than the server takes. */
+            413: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4085,6 +4330,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description The server has too much to do, or stops; try again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
         };
     };
     append: {
@@ -4096,7 +4350,13 @@ export interface operations {
             };
             cookie?: never;
         };
-        requestBody?: never;
+        requestBody: {
+            content: {
+                "multipart/form-data": {
+                    file: string;
+                };
+            };
+        };
         responses: {
             /** @description Append an array, sent as a frame like an upload, along axis 0; the answer is the new shape. */
             200: {
@@ -4106,13 +4366,6 @@ export interface operations {
                 content: {
                     "application/json": number[];
                 };
-            };
-            /** @description The client has this content already. */
-            304: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
             };
             /** @description A stored file that can not be read as what it claims to be. */
             400: {
@@ -4125,6 +4378,15 @@ export interface operations {
             };
             /** @description Nobody is logged in, and this needs somebody. */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description What came with the request is not good for this, or a page of another site makes it. */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4150,6 +4412,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description The body is larger than the server takes. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description A missing, unknown or mistyped value in the request. */
             422: {
                 headers: {
@@ -4161,6 +4432,15 @@ export interface operations {
             };
             /** @description A defect of the server. */
             500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The server has too much to do, or stops; try again. */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4192,13 +4472,6 @@ export interface operations {
                     "application/json": string;
                 };
             };
-            /** @description The client has this content already. */
-            304: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
             /** @description A write that would take more room than allowed. */
             400: {
                 headers: {
@@ -4217,6 +4490,24 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description What came with the request is not good for this, or a page of another site makes it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body is larger than the server takes. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description A missing, unknown or mistyped value in the request. */
             422: {
                 headers: {
@@ -4228,6 +4519,15 @@ export interface operations {
             };
             /** @description A defect of the server. */
             500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The server has too much to do, or stops; try again. */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4261,13 +4561,6 @@ export interface operations {
                     "application/json": string;
                 };
             };
-            /** @description The client has this content already. */
-            304: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
             /** @description A write that would take more room than allowed. */
             400: {
                 headers: {
@@ -4286,6 +4579,24 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description What came with the request is not good for this, or a page of another site makes it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body is larger than the server takes. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description A missing, unknown or mistyped value in the request. */
             422: {
                 headers: {
@@ -4297,6 +4608,15 @@ export interface operations {
             };
             /** @description A defect of the server. */
             500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The server has too much to do, or stops; try again. */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4328,13 +4648,6 @@ export interface operations {
                     "application/json": string;
                 };
             };
-            /** @description The client has this content already. */
-            304: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
             /** @description A write that would take more room than allowed. */
             400: {
                 headers: {
@@ -4353,6 +4666,24 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description What came with the request is not good for this, or a page of another site makes it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body is larger than the server takes. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description A missing, unknown or mistyped value in the request. */
             422: {
                 headers: {
@@ -4364,6 +4695,15 @@ export interface operations {
             };
             /** @description A defect of the server. */
             500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The server has too much to do, or stops; try again. */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4395,13 +4735,6 @@ export interface operations {
                     "application/json": string;
                 };
             };
-            /** @description The client has this content already. */
-            304: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
             /** @description A write that would take more room than allowed. */
             400: {
                 headers: {
@@ -4420,6 +4753,24 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description What came with the request is not good for this, or a page of another site makes it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body is larger than the server takes. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description A missing, unknown or mistyped value in the request. */
             422: {
                 headers: {
@@ -4431,6 +4782,15 @@ export interface operations {
             };
             /** @description A defect of the server. */
             500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The server has too much to do, or stops; try again. */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4558,13 +4918,6 @@ export interface operations {
                     "application/json": string;
                 };
             };
-            /** @description The client has this content already. */
-            304: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
             /** @description A write that would take more room than allowed. */
             400: {
                 headers: {
@@ -4576,6 +4929,24 @@ export interface operations {
             };
             /** @description Nobody is logged in, and this needs somebody. */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description What came with the request is not good for this, or a page of another site makes it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body is larger than the server takes. */
+            413: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4601,6 +4972,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description The server has too much to do, or stops; try again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
         };
     };
     login: {
@@ -4610,19 +4990,39 @@ export interface operations {
             path?: never;
             cookie?: never;
         };
-        requestBody?: never;
+        requestBody: {
+            content: {
+                "application/x-www-form-urlencoded": components["schemas"]["Login"];
+            };
+        };
         responses: {
             /** @description Log in with the form fields username and password; the answer sets a cookie. */
-            200: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Name, password or token of a user that do not belong together, or are no longer good. */
+            400: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": unknown;
+                    "application/json": components["schemas"]["ErrorBody"];
                 };
             };
-            /** @description Name, password or token of a user that do not belong together, or are no longer good. */
-            400: {
+            /** @description What came with the request is not good for this, or a page of another site makes it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body is larger than the server takes. */
+            413: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4657,6 +5057,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description The server has too much to do, or stops; try again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
         };
     };
     logout: {
@@ -4669,13 +5078,11 @@ export interface operations {
         requestBody?: never;
         responses: {
             /** @description End the session of the cookie. */
-            200: {
+            204: {
                 headers: {
                     [name: string]: unknown;
                 };
-                content: {
-                    "application/json": unknown;
-                };
+                content?: never;
             };
             /** @description A value in the request makes no sense. */
             400: {
@@ -4695,6 +5102,24 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description What came with the request is not good for this, or a page of another site makes it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body is larger than the server takes. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description A missing, unknown or mistyped value in the request. */
             422: {
                 headers: {
@@ -4706,6 +5131,15 @@ export interface operations {
             };
             /** @description A defect of the server. */
             500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The server has too much to do, or stops; try again. */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4725,13 +5159,11 @@ export interface operations {
         requestBody?: never;
         responses: {
             /** @description End all sessions of the user. */
-            200: {
+            204: {
                 headers: {
                     [name: string]: unknown;
                 };
-                content: {
-                    "application/json": unknown;
-                };
+                content?: never;
             };
             /** @description A value in the request makes no sense. */
             400: {
@@ -4751,6 +5183,24 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description What came with the request is not good for this, or a page of another site makes it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body is larger than the server takes. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description A missing, unknown or mistyped value in the request. */
             422: {
                 headers: {
@@ -4762,6 +5212,15 @@ export interface operations {
             };
             /** @description A defect of the server. */
             500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The server has too much to do, or stops; try again. */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4785,7 +5244,7 @@ export interface operations {
         };
         responses: {
             /** @description Make an account for oneself, where the operator allows it. */
-            200: {
+            201: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4793,15 +5252,26 @@ export interface operations {
                     "application/json": components["schemas"]["UserInfo"];
                 };
             };
-            /** @description The client has this content already. */
-            304: {
+            /** @description A new password that is too short or too long. */
+            400: {
                 headers: {
                     [name: string]: unknown;
                 };
-                content?: never;
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
             };
-            /** @description A new password that is too short or too long. */
-            400: {
+            /** @description What came with the request is not good for this, or a page of another site makes it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body is larger than the server takes. */
+            413: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4829,6 +5299,15 @@ export interface operations {
             };
             /** @description A defect of the server. */
             500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The server has too much to do, or stops; try again. */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4852,7 +5331,7 @@ export interface operations {
         };
         responses: {
             /** @description Ask for a link to set a new password. */
-            200: {
+            202: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4862,6 +5341,24 @@ export interface operations {
             };
             /** @description A value in the request makes no sense. */
             400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description What came with the request is not good for this, or a page of another site makes it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body is larger than the server takes. */
+            413: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4889,6 +5386,15 @@ export interface operations {
             };
             /** @description A defect of the server. */
             500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The server has too much to do, or stops; try again. */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4929,6 +5435,24 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description What came with the request is not good for this, or a page of another site makes it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body is larger than the server takes. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description A missing, unknown or mistyped value in the request. */
             422: {
                 headers: {
@@ -4949,6 +5473,15 @@ export interface operations {
             };
             /** @description A defect of the server. */
             500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The server has too much to do, or stops; try again. */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4998,6 +5531,24 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description What came with the request is not good for this, or a page of another site makes it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body is larger than the server takes. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description A missing, unknown or mistyped value in the request. */
             422: {
                 headers: {
@@ -5018,6 +5569,15 @@ export interface operations {
             };
             /** @description A defect of the server. */
             500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The server has too much to do, or stops; try again. */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -5070,6 +5630,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description What came with the request is not good for this, or a page of another site makes it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description A missing, unknown or mistyped value in the request. */
             422: {
                 headers: {
@@ -5081,6 +5650,15 @@ export interface operations {
             };
             /** @description A defect of the server. */
             500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The server has too much to do, or stops; try again. */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -5112,13 +5690,6 @@ export interface operations {
                     "application/json": string;
                 };
             };
-            /** @description The client has this content already. */
-            304: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
             /** @description A value in the request makes no sense. */
             400: {
                 headers: {
@@ -5137,6 +5708,24 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description What came with the request is not good for this, or a page of another site makes it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body is larger than the server takes. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description A missing, unknown or mistyped value in the request. */
             422: {
                 headers: {
@@ -5148,6 +5737,15 @@ export interface operations {
             };
             /** @description A defect of the server. */
             500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The server has too much to do, or stops; try again. */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -5202,6 +5800,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description What came with the request is not good for this, or a page of another site makes it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description A missing, unknown or mistyped value in the request. */
             422: {
                 headers: {
@@ -5213,6 +5820,15 @@ export interface operations {
             };
             /** @description A defect of the server. */
             500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The server has too much to do, or stops; try again. */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -5267,6 +5883,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description What came with the request is not good for this, or a page of another site makes it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description A missing, unknown or mistyped value in the request. */
             422: {
                 headers: {
@@ -5278,6 +5903,15 @@ export interface operations {
             };
             /** @description A defect of the server. */
             500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The server has too much to do, or stops; try again. */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -5330,6 +5964,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description What came with the request is not good for this, or a page of another site makes it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description A missing, unknown or mistyped value in the request. */
             422: {
                 headers: {
@@ -5341,6 +5984,15 @@ export interface operations {
             };
             /** @description A defect of the server. */
             500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The server has too much to do, or stops; try again. */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -5364,20 +6016,13 @@ export interface operations {
         };
         responses: {
             /** @description Make a token for scripts; it is shown this once. */
-            200: {
+            201: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["MadeToken"];
                 };
-            };
-            /** @description The client has this content already. */
-            304: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
             };
             /** @description A value in the request makes no sense. */
             400: {
@@ -5406,6 +6051,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description The body is larger than the server takes. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description A missing, unknown or mistyped value in the request. */
             422: {
                 headers: {
@@ -5417,6 +6071,15 @@ export interface operations {
             };
             /** @description A defect of the server. */
             500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The server has too much to do, or stops; try again. */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -5446,13 +6109,6 @@ export interface operations {
                     "application/json": string;
                 };
             };
-            /** @description The client has this content already. */
-            304: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
             /** @description A value in the request makes no sense. */
             400: {
                 headers: {
@@ -5464,6 +6120,15 @@ export interface operations {
             };
             /** @description Nobody is logged in, and this needs somebody. */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description What came with the request is not good for this, or a page of another site makes it. */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -5491,6 +6156,15 @@ export interface operations {
             };
             /** @description A defect of the server. */
             500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The server has too much to do, or stops; try again. */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -5572,6 +6246,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description The server has too much to do, or stops; try again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
         };
     };
     "create-share": {
@@ -5588,20 +6271,13 @@ export interface operations {
         };
         responses: {
             /** @description Make a link that opens one path for reading, without an account. */
-            200: {
+            201: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ShareInfo"];
                 };
-            };
-            /** @description The client has this content already. */
-            304: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
             };
             /** @description A value in the request makes no sense. */
             400: {
@@ -5621,8 +6297,26 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description What came with the request is not good for this, or a page of another site makes it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description No such root. */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body is larger than the server takes. */
+            413: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -5641,6 +6335,15 @@ export interface operations {
             };
             /** @description A defect of the server. */
             500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The server has too much to do, or stops; try again. */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -5670,13 +6373,6 @@ export interface operations {
                     "application/json": string;
                 };
             };
-            /** @description The client has this content already. */
-            304: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
             /** @description A value in the request makes no sense. */
             400: {
                 headers: {
@@ -5688,6 +6384,15 @@ export interface operations {
             };
             /** @description Nobody is logged in, and this needs somebody. */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description What came with the request is not good for this, or a page of another site makes it. */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -5715,6 +6420,15 @@ export interface operations {
             };
             /** @description A defect of the server. */
             500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The server has too much to do, or stops; try again. */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -5787,6 +6501,15 @@ export interface operations {
             };
             /** @description A defect of the server. */
             500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The server has too much to do, or stops; try again. */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
