@@ -49,7 +49,19 @@ class Media(enum.StrEnum):
     BINARY = "application/octet-stream"
     EXTENTS = "application/vnd.caterva2.chunks"
     TEXT = "text/plain"
+    ANY = "*/*"
+    """What the name of a stored file says that it is."""
     WEBSOCKET = "websocket"
+
+
+class Sent(enum.StrEnum):
+    """Kind of a request's body."""
+
+    JSON = "application/json"
+    FORM = "application/x-www-form-urlencoded"
+    FILE = "multipart/form-data"
+    """One part, named ``file``."""
+    BYTES = "application/octet-stream"
 
 
 class Route(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,6 +80,12 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
         Services that have it.
     query, body
         Structs of query parameters and of the request body.
+    sent
+        Kind of the request body, if there is one.
+    headers
+        Headers that a request must have.
+    status
+        Of an answer that tells of success; 204 has no body.
     answer
         Type of the answer, for JSON and MessagePack.
     media
@@ -90,6 +108,9 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     summary: str
     query: type[Any] = q.NoQuery
     body: type[Any] | None = None
+    sent: Sent = Sent.JSON
+    headers: tuple[str, ...] = ()
+    status: int = 200
     answer: Any = None
     media: tuple[Media, ...] = (Media.JSON,)
     raises: tuple[type[errors.Caterva2Error], ...] = ()
@@ -121,6 +142,9 @@ def _write(
     methods: tuple[str, ...] = POST,
     query: type[Any] = q.NoQuery,
     body: type[Any] | None = None,
+    sent: Sent = Sent.JSON,
+    headers: tuple[str, ...] = (),
+    status: int = 200,
     answer: object = None,
     raises: tuple[type[errors.Caterva2Error], ...] = (),
 ) -> Route:
@@ -134,6 +158,9 @@ def _write(
         auth=Auth.USER,
         scope=Scope.WRITE,
         body=body,
+        sent=sent,
+        headers=headers,
+        status=status,
         answer=answer,
         proxied=True,
         raises=(errors.NotAuthenticated, *raises),
@@ -154,6 +181,8 @@ def _account(
     auth: Auth = Auth.PUBLIC,
     body: type[Any] | None = None,
     query: type[Any] = q.NoQuery,
+    sent: Sent = Sent.JSON,
+    status: int = 200,
     answer: object = None,
     scope: Scope = Scope.READ,
     proxied: bool = False,
@@ -161,8 +190,9 @@ def _account(
 ) -> Route:
     """Return a row about users; there is none of them at a subscriber without users."""
     return Route(
-        name=name, path=path, methods=methods, roles=S, auth=auth, body=body, query=query, answer=answer,
-        scope=scope, summary=summary, login_only=True, proxied=proxied, raises=raises,
+        name=name, path=path, methods=methods, roles=S, auth=auth, body=body, query=query, sent=sent,
+        status=status, answer=answer, scope=scope, summary=summary, login_only=True, proxied=proxied,
+        raises=raises,
     )  # fmt: skip
 
 
@@ -431,7 +461,7 @@ ROUTES: tuple[Route, ...] = (
         methods=GET,
         roles=S,
         auth=Auth.OPTIONAL,
-        media=(Media.BINARY,),
+        media=(Media.BINARY, Media.ANY),
         proxied=True,
         raises=(*READ_ERRORS, errors.RangeNotSatisfiable),
         summary="Download a whole file as it was published.",
@@ -467,6 +497,7 @@ ROUTES: tuple[Route, ...] = (
         "upload",
         "/api/upload/{path}",
         "Store a file in an area: multipart, one part named file.",
+        sent=Sent.FILE,
         query=q.UploadQuery,
         answer=str,
         raises=(*WRITE_ERRORS, errors.BrokenDataset, errors.DatasetChanged, errors.ValidationFailed),
@@ -475,6 +506,7 @@ ROUTES: tuple[Route, ...] = (
         "new-upload",
         "/api/uploads",
         "Begin an upload that can be resumed.",
+        status=201,
         body=q.NewUpload,
         answer=q.UploadState,
         raises=WRITE_ERRORS,
@@ -483,6 +515,8 @@ ROUTES: tuple[Route, ...] = (
         "continue-upload",
         "/api/uploads/{upload}",
         "Append the body at the offset that the header Upload-Offset names.",
+        sent=Sent.BYTES,
+        headers=("Upload-Offset",),
         methods=("PATCH",),
         answer=q.UploadState,
         raises=(*WRITE_ERRORS, errors.NotFound, errors.UploadOffset),
@@ -550,6 +584,7 @@ ROUTES: tuple[Route, ...] = (
         "append",
         "/api/append/{path}",
         "Append an array, sent as a frame like an upload, along axis 0; the answer is the new shape.",
+        sent=Sent.FILE,
         answer=list[int],
         raises=(*WRITE_ERRORS, errors.DatasetNotFound, errors.BrokenDataset, errors.DatasetChanged),
     ),
@@ -609,13 +644,17 @@ ROUTES: tuple[Route, ...] = (
         "login",
         "/auth/jwt/login",
         "Log in with the form fields username and password; the answer sets a cookie.",
+        body=u.Login,
+        sent=Sent.FORM,
+        status=204,
         raises=(errors.BadCredentials, errors.TooManyRequests),
     ),
-    _account("logout", "/auth/jwt/logout", "End the session of the cookie.", auth=Auth.USER),
+    _account("logout", "/auth/jwt/logout", "End the session of the cookie.", auth=Auth.USER, status=204),
     _account(
         "logout-everywhere",
         "/auth/logout-everywhere",
         "End all sessions of the user.",
+        status=204,
         auth=Auth.USER,
         scope=Scope.WRITE,
     ),
@@ -623,6 +662,7 @@ ROUTES: tuple[Route, ...] = (
         "register-user",
         "/auth/register",
         "Make an account for oneself, where the operator allows it.",
+        status=201,
         body=u.NewAccount,
         answer=u.UserInfo,
         raises=(errors.UserExists, errors.BadPassword, errors.TooManyRequests),
@@ -631,6 +671,7 @@ ROUTES: tuple[Route, ...] = (
         "forgot-password",
         "/auth/forgot-password",
         "Ask for a link to set a new password.",
+        status=202,
         body=u.ForgotPassword,
         raises=(errors.TooManyRequests,),
     ),
@@ -741,6 +782,7 @@ ROUTES: tuple[Route, ...] = (
         "create-token",
         "/api/tokens",
         "Make a token for scripts; it is shown this once.",
+        status=201,
         auth=Auth.USER,
         scope=Scope.WRITE,
         body=u.NewToken,
@@ -771,6 +813,7 @@ ROUTES: tuple[Route, ...] = (
         "create-share",
         "/api/shares",
         "Make a link that opens one path for reading, without an account.",
+        status=201,
         auth=Auth.USER,
         scope=Scope.WRITE,
         body=u.NewShare,

@@ -125,6 +125,13 @@ class Me(msgspec.Struct, frozen=True, kw_only=True):
     quota: int | None = None
 
 
+class Login(msgspec.Struct, frozen=True, kw_only=True):
+    """Form of ``/auth/jwt/login``; `username` is the e-mail."""
+
+    username: str
+    password: str
+
+
 class NewAccount(msgspec.Struct, frozen=True, kw_only=True):
     """Body of ``/auth/register``; the flags that clients may send beside are ignored."""
 

@@ -1448,6 +1448,14 @@ export interface components {
             axis: number;
         };
         /**
+         * Login
+         * @description Form of ``/auth/jwt/login``; `username` is the e-mail.
+         */
+        Login: {
+            username: string;
+            password: string;
+        };
+        /**
          * NewAccount
          * @description Body of ``/auth/register``; the flags that clients may send beside are ignored.
          */
@@ -2177,6 +2185,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description The server has too much to do, or stops; try again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
         };
     };
     metrics: {
@@ -2217,6 +2234,15 @@ export interface operations {
             };
             /** @description A defect of the server. */
             500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The server has too much to do, or stops; try again. */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2278,6 +2304,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description The server has too much to do, or stops; try again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
         };
     };
     events: {
@@ -2328,6 +2363,15 @@ export interface operations {
             };
             /** @description A defect of the server. */
             500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The server has too much to do, or stops; try again. */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2400,6 +2444,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description The server has too much to do, or stops; try again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
         };
     };
     subscribe: {
@@ -2422,13 +2475,6 @@ export interface operations {
                     "application/json": string;
                 };
             };
-            /** @description The client has this content already. */
-            304: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
             /** @description A value in the request makes no sense. */
             400: {
                 headers: {
@@ -2447,8 +2493,26 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description What came with the request is not good for this, or a page of another site makes it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description No such root. */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body is larger than the server takes. */
+            413: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2934,13 +2998,6 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description The client has this content already. */
-            304: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
             /** @description An expression outside the allowed grammar. */
             400: {
                 headers: {
@@ -2952,6 +3009,15 @@ export interface operations {
             };
             /** @description Nobody is logged in, and this needs somebody. */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description What came with the request is not good for this, or a page of another site makes it. */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3177,6 +3243,7 @@ export interface operations {
                 };
                 content: {
                     "application/octet-stream": unknown;
+                    "*/*": unknown;
                 };
             };
             /** @description The byte ranges that were asked for. */
@@ -3523,13 +3590,6 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description The client has this content already. */
-            304: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
             /** @description A stored file that can not be read as what it claims to be. */
             400: {
                 headers: {
@@ -3624,14 +3684,22 @@ export interface operations {
     };
     upload: {
         parameters: {
-            query?: never;
+            query?: {
+                unpack?: boolean;
+            };
             header?: never;
             path: {
                 path: string;
             };
             cookie?: never;
         };
-        requestBody?: never;
+        requestBody: {
+            content: {
+                "multipart/form-data": {
+                    file: string;
+                };
+            };
+        };
         responses: {
             /** @description Store a file in an area: multipart, one part named file. */
             200: {
@@ -3641,13 +3709,6 @@ export interface operations {
                 content: {
                     "application/json": string;
                 };
-            };
-            /** @description The client has this content already. */
-            304: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
             };
             /** @description A stored file that can not be read as what it claims to be. */
             400: {
@@ -3667,8 +3728,26 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description What came with the request is not good for this, or a page of another site makes it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description The dataset is no longer the generation that was asked for. */
             412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body is larger than the server takes. */
+            413: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3701,6 +3780,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description The server has too much to do, or stops; try again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
         };
     };
     "new-upload": {
@@ -3717,20 +3805,13 @@ export interface operations {
         };
         responses: {
             /** @description Begin an upload that can be resumed. */
-            200: {
+            201: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["UploadState"];
                 };
-            };
-            /** @description The client has this content already. */
-            304: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
             };
             /** @description A write that would take more room than allowed. */
             400: {
@@ -3750,6 +3831,24 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description What came with the request is not good for this, or a page of another site makes it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body is larger than the server takes. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description A missing, unknown or mistyped value in the request. */
             422: {
                 headers: {
@@ -3761,6 +3860,15 @@ export interface operations {
             };
             /** @description A defect of the server. */
             500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The server has too much to do, or stops; try again. */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3815,6 +3923,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description What came with the request is not good for this, or a page of another site makes it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description The thing asked for does not exist. */
             404: {
                 headers: {
@@ -3835,6 +3952,15 @@ export interface operations {
             };
             /** @description A defect of the server. */
             500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The server has too much to do, or stops; try again. */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3864,13 +3990,6 @@ export interface operations {
                     "application/json": string;
                 };
             };
-            /** @description The client has this content already. */
-            304: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
             /** @description A stored file that can not be read as what it claims to be. */
             400: {
                 headers: {
@@ -3882,6 +4001,15 @@ export interface operations {
             };
             /** @description Nobody is logged in, and this needs somebody. */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description What came with the request is not good for this, or a page of another site makes it. */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3907,6 +4035,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description The body is larger than the server takes. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description A missing, unknown or mistyped value in the request. */
             422: {
                 headers: {
@@ -3918,6 +4055,15 @@ export interface operations {
             };
             /** @description A defect of the server. */
             500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The server has too much to do, or stops; try again. */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3947,13 +4093,6 @@ export interface operations {
                     "application/json": string;
                 };
             };
-            /** @description The client has this content already. */
-            304: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
             /** @description A value in the request makes no sense. */
             400: {
                 headers: {
@@ -3965,6 +4104,15 @@ export interface operations {
             };
             /** @description Nobody is logged in, and this needs somebody. */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description What came with the request is not good for this, or a page of another site makes it. */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3999,18 +4147,33 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description The server has too much to do, or stops; try again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
         };
     };
     "continue-upload": {
         parameters: {
             query?: never;
-            header?: never;
+            header: {
+                "Upload-Offset": string;
+            };
             path: {
                 upload: string;
             };
             cookie?: never;
         };
-        requestBody?: never;
+        requestBody: {
+            content: {
+                "application/octet-stream": unknown;
+            };
+        };
         responses: {
             /** @description Append the body at the offset that the header Upload-Offset names. */
             200: {
@@ -4020,13 +4183,6 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["UploadState"];
                 };
-            };
-            /** @description The client has this content already. */
-            304: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
             };
             /** @description A write that would take more room than allowed. */
             400: {
@@ -4039,6 +4195,15 @@ export interface operations {
             };
             /** @description Nobody is logged in, and this needs somebody. */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description What came with the request is not good for this, or a page of another site makes it. */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4064,6 +4229,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description The body is larger than the server takes. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description A missing, unknown or mistyped value in the request. */
             422: {
                 headers: {
@@ -4075,6 +4249,15 @@ export interface operations {
             };
             /** @description A defect of the server. */
             500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The server has too much to do, or stops; try again. */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4104,13 +4287,6 @@ export interface operations {
                     "application/json": string;
                 };
             };
-            /** @description The client has this content already. */
-            304: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
             /** @description A write that would take more room than allowed. */
             400: {
                 headers: {
@@ -4122,6 +4298,15 @@ export interface operations {
             };
             /** @description Nobody is logged in, and this needs somebody. */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description What came with the request is not good for this, or a page of another site makes it. */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4147,6 +4332,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description The body is larger than the server takes. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description A missing, unknown or mistyped value in the request. */
             422: {
                 headers: {
@@ -4158,6 +4352,15 @@ export interface operations {
             };
             /** @description A defect of the server. */
             500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The server has too much to do, or stops; try again. */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4189,13 +4392,6 @@ export interface operations {
                     "application/json": string;
                 };
             };
-            /** @description The client has this content already. */
-            304: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
             /** @description A write that would take more room than allowed. */
             400: {
                 headers: {
@@ -4207,6 +4403,15 @@ export interface operations {
             };
             /** @description Nobody is logged in, and this needs somebody. */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description What came with the request is not good for this, or a page of another site makes it. */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4241,6 +4446,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description The body is larger than the server takes. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description A missing, unknown or mistyped value in the request. */
             422: {
                 headers: {
@@ -4252,6 +4466,15 @@ export interface operations {
             };
             /** @description A defect of the server. */
             500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The server has too much to do, or stops; try again. */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4283,13 +4506,6 @@ export interface operations {
                     "application/json": string;
                 };
             };
-            /** @description The client has this content already. */
-            304: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
             /** @description A write that would take more room than allowed. */
             400: {
                 headers: {
@@ -4301,6 +4517,15 @@ export interface operations {
             };
             /** @description Nobody is logged in, and this needs somebody. */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description What came with the request is not good for this, or a page of another site makes it. */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4328,6 +4553,15 @@ export interface operations {
             };
             /** @description The dataset is no longer the generation that was asked for. */
             412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body is larger than the server takes. */
+            413: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4384,13 +4618,6 @@ export interface operations {
                     "application/json": string;
                 };
             };
-            /** @description The client has this content already. */
-            304: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
             /** @description A write that would take more room than allowed. */
             400: {
                 headers: {
@@ -4409,8 +4636,26 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description What came with the request is not good for this, or a page of another site makes it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description Something is already there. */
             409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body is larger than the server takes. */
+            413: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4436,6 +4681,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description The server has too much to do, or stops; try again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
         };
     };
     append: {
@@ -4447,7 +4701,13 @@ export interface operations {
             };
             cookie?: never;
         };
-        requestBody?: never;
+        requestBody: {
+            content: {
+                "multipart/form-data": {
+                    file: string;
+                };
+            };
+        };
         responses: {
             /** @description Append an array, sent as a frame like an upload, along axis 0; the answer is the new shape. */
             200: {
@@ -4457,13 +4717,6 @@ export interface operations {
                 content: {
                     "application/json": number[];
                 };
-            };
-            /** @description The client has this content already. */
-            304: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
             };
             /** @description A stored file that can not be read as what it claims to be. */
             400: {
@@ -4476,6 +4729,15 @@ export interface operations {
             };
             /** @description Nobody is logged in, and this needs somebody. */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description What came with the request is not good for this, or a page of another site makes it. */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4501,6 +4763,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description The body is larger than the server takes. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description A missing, unknown or mistyped value in the request. */
             422: {
                 headers: {
@@ -4512,6 +4783,15 @@ export interface operations {
             };
             /** @description A defect of the server. */
             500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The server has too much to do, or stops; try again. */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4543,13 +4823,6 @@ export interface operations {
                     "application/json": string;
                 };
             };
-            /** @description The client has this content already. */
-            304: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
             /** @description A write that would take more room than allowed. */
             400: {
                 headers: {
@@ -4568,6 +4841,24 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description What came with the request is not good for this, or a page of another site makes it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body is larger than the server takes. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description A missing, unknown or mistyped value in the request. */
             422: {
                 headers: {
@@ -4579,6 +4870,15 @@ export interface operations {
             };
             /** @description A defect of the server. */
             500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The server has too much to do, or stops; try again. */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4612,13 +4912,6 @@ export interface operations {
                     "application/json": string;
                 };
             };
-            /** @description The client has this content already. */
-            304: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
             /** @description A write that would take more room than allowed. */
             400: {
                 headers: {
@@ -4637,6 +4930,24 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description What came with the request is not good for this, or a page of another site makes it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body is larger than the server takes. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description A missing, unknown or mistyped value in the request. */
             422: {
                 headers: {
@@ -4648,6 +4959,15 @@ export interface operations {
             };
             /** @description A defect of the server. */
             500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The server has too much to do, or stops; try again. */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4679,13 +4999,6 @@ export interface operations {
                     "application/json": string;
                 };
             };
-            /** @description The client has this content already. */
-            304: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
             /** @description A write that would take more room than allowed. */
             400: {
                 headers: {
@@ -4704,6 +5017,24 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description What came with the request is not good for this, or a page of another site makes it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body is larger than the server takes. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description A missing, unknown or mistyped value in the request. */
             422: {
                 headers: {
@@ -4715,6 +5046,15 @@ export interface operations {
             };
             /** @description A defect of the server. */
             500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The server has too much to do, or stops; try again. */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4746,13 +5086,6 @@ export interface operations {
                     "application/json": string;
                 };
             };
-            /** @description The client has this content already. */
-            304: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
             /** @description A write that would take more room than allowed. */
             400: {
                 headers: {
@@ -4771,6 +5104,24 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description What came with the request is not good for this, or a page of another site makes it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body is larger than the server takes. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description A missing, unknown or mistyped value in the request. */
             422: {
                 headers: {
@@ -4782,6 +5133,15 @@ export interface operations {
             };
             /** @description A defect of the server. */
             500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The server has too much to do, or stops; try again. */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4909,13 +5269,6 @@ export interface operations {
                     "application/json": string;
                 };
             };
-            /** @description The client has this content already. */
-            304: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
             /** @description A write that would take more room than allowed. */
             400: {
                 headers: {
@@ -4927,6 +5280,24 @@ export interface operations {
             };
             /** @description Nobody is logged in, and this needs somebody. */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description What came with the request is not good for this, or a page of another site makes it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body is larger than the server takes. */
+            413: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4952,6 +5323,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description The server has too much to do, or stops; try again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
         };
     };
     login: {
@@ -4961,19 +5341,39 @@ export interface operations {
             path?: never;
             cookie?: never;
         };
-        requestBody?: never;
+        requestBody: {
+            content: {
+                "application/x-www-form-urlencoded": components["schemas"]["Login"];
+            };
+        };
         responses: {
             /** @description Log in with the form fields username and password; the answer sets a cookie. */
-            200: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Name, password or token of a user that do not belong together, or are no longer good. */
+            400: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": unknown;
+                    "application/json": components["schemas"]["ErrorBody"];
                 };
             };
-            /** @description Name, password or token of a user that do not belong together, or are no longer good. */
-            400: {
+            /** @description What came with the request is not good for this, or a page of another site makes it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body is larger than the server takes. */
+            413: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -5008,6 +5408,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description The server has too much to do, or stops; try again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
         };
     };
     logout: {
@@ -5020,13 +5429,11 @@ export interface operations {
         requestBody?: never;
         responses: {
             /** @description End the session of the cookie. */
-            200: {
+            204: {
                 headers: {
                     [name: string]: unknown;
                 };
-                content: {
-                    "application/json": unknown;
-                };
+                content?: never;
             };
             /** @description A value in the request makes no sense. */
             400: {
@@ -5046,6 +5453,24 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description What came with the request is not good for this, or a page of another site makes it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body is larger than the server takes. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description A missing, unknown or mistyped value in the request. */
             422: {
                 headers: {
@@ -5057,6 +5482,15 @@ export interface operations {
             };
             /** @description A defect of the server. */
             500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The server has too much to do, or stops; try again. */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -5076,13 +5510,11 @@ export interface operations {
         requestBody?: never;
         responses: {
             /** @description End all sessions of the user. */
-            200: {
+            204: {
                 headers: {
                     [name: string]: unknown;
                 };
-                content: {
-                    "application/json": unknown;
-                };
+                content?: never;
             };
             /** @description A value in the request makes no sense. */
             400: {
@@ -5102,6 +5534,24 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description What came with the request is not good for this, or a page of another site makes it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body is larger than the server takes. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description A missing, unknown or mistyped value in the request. */
             422: {
                 headers: {
@@ -5113,6 +5563,15 @@ export interface operations {
             };
             /** @description A defect of the server. */
             500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The server has too much to do, or stops; try again. */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -5136,7 +5595,7 @@ export interface operations {
         };
         responses: {
             /** @description Make an account for oneself, where the operator allows it. */
-            200: {
+            201: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -5144,15 +5603,26 @@ export interface operations {
                     "application/json": components["schemas"]["UserInfo"];
                 };
             };
-            /** @description The client has this content already. */
-            304: {
+            /** @description A new password that is too short or too long. */
+            400: {
                 headers: {
                     [name: string]: unknown;
                 };
-                content?: never;
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
             };
-            /** @description A new password that is too short or too long. */
-            400: {
+            /** @description What came with the request is not good for this, or a page of another site makes it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body is larger than the server takes. */
+            413: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -5180,6 +5650,15 @@ export interface operations {
             };
             /** @description A defect of the server. */
             500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The server has too much to do, or stops; try again. */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -5203,7 +5682,7 @@ export interface operations {
         };
         responses: {
             /** @description Ask for a link to set a new password. */
-            200: {
+            202: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -5213,6 +5692,24 @@ export interface operations {
             };
             /** @description A value in the request makes no sense. */
             400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description What came with the request is not good for this, or a page of another site makes it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body is larger than the server takes. */
+            413: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -5240,6 +5737,15 @@ export interface operations {
             };
             /** @description A defect of the server. */
             500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The server has too much to do, or stops; try again. */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -5280,6 +5786,24 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description What came with the request is not good for this, or a page of another site makes it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body is larger than the server takes. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description A missing, unknown or mistyped value in the request. */
             422: {
                 headers: {
@@ -5300,6 +5824,15 @@ export interface operations {
             };
             /** @description A defect of the server. */
             500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The server has too much to do, or stops; try again. */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -5349,6 +5882,24 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description What came with the request is not good for this, or a page of another site makes it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body is larger than the server takes. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description A missing, unknown or mistyped value in the request. */
             422: {
                 headers: {
@@ -5369,6 +5920,15 @@ export interface operations {
             };
             /** @description A defect of the server. */
             500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The server has too much to do, or stops; try again. */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -5421,6 +5981,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description What came with the request is not good for this, or a page of another site makes it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description A missing, unknown or mistyped value in the request. */
             422: {
                 headers: {
@@ -5432,6 +6001,15 @@ export interface operations {
             };
             /** @description A defect of the server. */
             500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The server has too much to do, or stops; try again. */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -5463,13 +6041,6 @@ export interface operations {
                     "application/json": string;
                 };
             };
-            /** @description The client has this content already. */
-            304: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
             /** @description A value in the request makes no sense. */
             400: {
                 headers: {
@@ -5488,6 +6059,24 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description What came with the request is not good for this, or a page of another site makes it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body is larger than the server takes. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description A missing, unknown or mistyped value in the request. */
             422: {
                 headers: {
@@ -5499,6 +6088,15 @@ export interface operations {
             };
             /** @description A defect of the server. */
             500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The server has too much to do, or stops; try again. */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -5553,6 +6151,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description What came with the request is not good for this, or a page of another site makes it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description A missing, unknown or mistyped value in the request. */
             422: {
                 headers: {
@@ -5564,6 +6171,15 @@ export interface operations {
             };
             /** @description A defect of the server. */
             500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The server has too much to do, or stops; try again. */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -5620,6 +6236,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description What came with the request is not good for this, or a page of another site makes it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description A missing, unknown or mistyped value in the request. */
             422: {
                 headers: {
@@ -5631,6 +6256,15 @@ export interface operations {
             };
             /** @description A defect of the server. */
             500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The server has too much to do, or stops; try again. */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -5664,13 +6298,6 @@ export interface operations {
                     "application/json": components["schemas"]["ManagedUser"];
                 };
             };
-            /** @description The client has this content already. */
-            304: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
             /** @description A value in the request makes no sense. */
             400: {
                 headers: {
@@ -5689,8 +6316,26 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description What came with the request is not good for this, or a page of another site makes it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description The thing asked for does not exist. */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body is larger than the server takes. */
+            413: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -5709,6 +6354,15 @@ export interface operations {
             };
             /** @description A defect of the server. */
             500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The server has too much to do, or stops; try again. */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -5738,13 +6392,6 @@ export interface operations {
                     "application/json": components["schemas"]["ResetLink"];
                 };
             };
-            /** @description The client has this content already. */
-            304: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
             /** @description A value in the request makes no sense. */
             400: {
                 headers: {
@@ -5763,8 +6410,26 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description What came with the request is not good for this, or a page of another site makes it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description The thing asked for does not exist. */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body is larger than the server takes. */
+            413: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -5783,6 +6448,15 @@ export interface operations {
             };
             /** @description A defect of the server. */
             500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The server has too much to do, or stops; try again. */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -5835,6 +6509,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description What came with the request is not good for this, or a page of another site makes it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description A missing, unknown or mistyped value in the request. */
             422: {
                 headers: {
@@ -5846,6 +6529,15 @@ export interface operations {
             };
             /** @description A defect of the server. */
             500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The server has too much to do, or stops; try again. */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -5900,6 +6592,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description What came with the request is not good for this, or a page of another site makes it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description A missing, unknown or mistyped value in the request. */
             422: {
                 headers: {
@@ -5911,6 +6612,15 @@ export interface operations {
             };
             /** @description A defect of the server. */
             500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The server has too much to do, or stops; try again. */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -6001,6 +6711,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description The server has too much to do, or stops; try again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
         };
     };
     "create-token": {
@@ -6017,20 +6736,13 @@ export interface operations {
         };
         responses: {
             /** @description Make a token for scripts; it is shown this once. */
-            200: {
+            201: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["MadeToken"];
                 };
-            };
-            /** @description The client has this content already. */
-            304: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
             };
             /** @description A value in the request makes no sense. */
             400: {
@@ -6059,6 +6771,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description The body is larger than the server takes. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description A missing, unknown or mistyped value in the request. */
             422: {
                 headers: {
@@ -6070,6 +6791,15 @@ export interface operations {
             };
             /** @description A defect of the server. */
             500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The server has too much to do, or stops; try again. */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -6099,13 +6829,6 @@ export interface operations {
                     "application/json": string;
                 };
             };
-            /** @description The client has this content already. */
-            304: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
             /** @description A value in the request makes no sense. */
             400: {
                 headers: {
@@ -6117,6 +6840,15 @@ export interface operations {
             };
             /** @description Nobody is logged in, and this needs somebody. */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description What came with the request is not good for this, or a page of another site makes it. */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -6144,6 +6876,15 @@ export interface operations {
             };
             /** @description A defect of the server. */
             500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The server has too much to do, or stops; try again. */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -6225,6 +6966,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description The server has too much to do, or stops; try again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
         };
     };
     "create-share": {
@@ -6241,20 +6991,13 @@ export interface operations {
         };
         responses: {
             /** @description Make a link that opens one path for reading, without an account. */
-            200: {
+            201: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ShareInfo"];
                 };
-            };
-            /** @description The client has this content already. */
-            304: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
             };
             /** @description A value in the request makes no sense. */
             400: {
@@ -6274,8 +7017,26 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description What came with the request is not good for this, or a page of another site makes it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description No such root. */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body is larger than the server takes. */
+            413: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -6294,6 +7055,15 @@ export interface operations {
             };
             /** @description A defect of the server. */
             500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The server has too much to do, or stops; try again. */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -6323,13 +7093,6 @@ export interface operations {
                     "application/json": string;
                 };
             };
-            /** @description The client has this content already. */
-            304: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
             /** @description A value in the request makes no sense. */
             400: {
                 headers: {
@@ -6341,6 +7104,15 @@ export interface operations {
             };
             /** @description Nobody is logged in, and this needs somebody. */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description What came with the request is not good for this, or a page of another site makes it. */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -6368,6 +7140,15 @@ export interface operations {
             };
             /** @description A defect of the server. */
             500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The server has too much to do, or stops; try again. */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -6440,6 +7221,15 @@ export interface operations {
             };
             /** @description A defect of the server. */
             500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The server has too much to do, or stops; try again. */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };

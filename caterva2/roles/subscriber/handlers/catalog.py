@@ -69,4 +69,4 @@ class OpenApiHandler(BaseHandler[Subscriber]):
 
     async def get(self) -> None:
         """Send the description of this API."""
-        self.send_json(document())
+        self.send_json(document(has_users=self.endpoint.context.authenticator is not None))
