@@ -9,7 +9,9 @@ import argparse
 import logging
 import os
 import sys
+import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from caterva2._version import __version__
@@ -39,7 +41,7 @@ def adduser_parser() -> argparse.ArgumentParser:
 
 def admin_parser() -> argparse.ArgumentParser:
     """Return the command line of ``cat2admin``."""
-    parser = _parser("cat2admin", "Manage the users of a subscriber, and look after its files.")
+    parser = _parser("cat2admin", "Manage the users of a subscriber, look after its files, and copy them.")
     parser.add_argument("--json", action="store_true", help="print JSON for programs instead of text")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command", required=True)
 
@@ -79,6 +81,19 @@ def admin_parser() -> argparse.ArgumentParser:
     sub = command("fsck", _fsck, "Look for broken files, leftovers, and personal areas of nobody.")
     sub.add_argument("--deep", action="store_true", help="decode every chunk, too; takes long")
     sub.add_argument("--repair", action="store_true", help="remove leftovers of uploads; no user's file")
+    sub = commands.add_parser(
+        "backup", help="Copy users and areas to a new directory.",
+        description="Copy users, areas and subscriptions to a new directory.",
+    )  # fmt: skip
+    sub.set_defaults(on_state=_backup)
+    sub.add_argument("target", metavar="TARGET", type=Path, help="directory for the copy, new or empty")
+    sub = commands.add_parser(
+        "restore", help="Make a state directory from a backup.",
+        description="Make a state directory, which must be new or empty, from a backup that is sound.",
+    )  # fmt: skip
+    sub.set_defaults(on_state=_restore)
+    sub.add_argument("--check", action="store_true", help="verify the backup, and write nothing")
+    sub.add_argument("source", metavar="BACKUP", type=Path, help="directory that backup has made")
     return parser
 
 
@@ -86,28 +101,31 @@ def adduser(argv: Sequence[str] | None = None) -> int:
     """Run ``cat2adduser`` and return its exit status."""
     args = adduser_parser().parse_args(argv)
 
-    def work(admin: Admin, output: Output) -> None:
+    def do(admin: Admin, args: argparse.Namespace, output: Output) -> None:
         password = admin.add(args.username, args.password, superuser=args.superuser)
         output.line(f"Password: {password}")
 
-    return _main("cat2adduser", args, Output(as_json=False), work)
+    args.do = do
+    return _main("cat2adduser", args, Output(as_json=False))
 
 
 def admin(argv: Sequence[str] | None = None) -> int:
     """Run ``cat2admin`` and return its exit status."""
     args = admin_parser().parse_args(argv)
-    output = Output(as_json=args.json)
-    return _main("cat2admin", args, output, lambda admin, output: args.do(admin, args, output))
+    return _main("cat2admin", args, Output(as_json=args.json))
 
 
-def _main(prog: str, args: argparse.Namespace, output: Output, work: Callable[[Admin, Output], None]) -> int:
+def _main(prog: str, args: argparse.Namespace, output: Output) -> int:
     logging.basicConfig(level=(args.loglevel or "warning").upper())
     try:
         config = _config(args)
+        if "on_state" in args:  # a command that opens no database of users
+            args.on_state(config.statedir, args, output)
+            return 0
         from caterva2.roles.subscriber.admin import Admin
 
         with Admin(config) as opened:
-            work(opened, output)
+            args.do(opened, args, output)
     except ConfigError as exc:
         return _fail(prog, str(exc), 2)
     except Caterva2Error as exc:
@@ -258,6 +276,38 @@ def _fsck(admin: Admin, args: argparse.Namespace, output: Output) -> None:
         raise BrokenDataset(f"{len(problems)} problems were found")
     if not args.json:
         output.line("no problems were found" if not mended else f"{len(mended)} problems were mended")
+
+
+def _backup(state: Path, args: argparse.Namespace, output: Output) -> None:
+    from caterva2.roles.subscriber.admin import back_up
+
+    manifest, left_out, settled = back_up(state, args.target, version=__version__)
+    for path in left_out:
+        output.note(f"left out {path}: no regular file, or a name that is no text")
+    if not settled:
+        output.note("files changed all the while: each is whole, but some may be missing that were moved")
+    count = len(manifest.files)
+    output.both(
+        f"{count} files with {manifest.size:,} bytes are in {args.target}",
+        {"files": count, "bytes": manifest.size, "settled": settled, "left_out": left_out},
+    )
+
+
+def _restore(state: Path, args: argparse.Namespace, output: Output) -> None:
+    from caterva2.cli.serve import owned
+    from caterva2.roles.subscriber.admin import check, restore
+
+    if args.check:
+        manifest, where = check(args.source), "sound"
+    else:
+        with owned(state):
+            manifest, where = restore(args.source, state), f"in {state}"
+    made = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(manifest.made))
+    count = len(manifest.files)
+    output.both(
+        f"{count} files with {manifest.size:,} bytes, copied {made} by {manifest.version}, are {where}",
+        {"files": count, "bytes": manifest.size, "made": manifest.made, "version": manifest.version},
+    )
 
 
 def _fail(prog: str, message: str, status: int) -> int:

@@ -136,7 +136,7 @@ def _serve(prog: str, config: C, role: Callable[[], Run[C]]) -> int:
         logger.info("%s listens on %s", prog, address)
 
     try:
-        with _owned(config.statedir), _announcing(config.announce) as write:
+        with owned(config.statedir), _announcing(config.announce) as write:
             asyncio.run(_until_signal(run, config, announce))
     except OSError as exc:
         if announced or isinstance(exc, Caterva2Error):
@@ -172,7 +172,7 @@ def _setup_logging(level: str) -> None:
 
 
 @contextlib.contextmanager
-def _owned(statedir: Path) -> Iterator[None]:
+def owned(statedir: Path) -> Iterator[None]:
     """Keep other processes out of a state directory; the lock ends with the process, however it ends."""
     statedir.mkdir(parents=True, exist_ok=True)
     with (statedir / "lock").open("a") as file:

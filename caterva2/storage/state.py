@@ -199,6 +199,27 @@ class _Database:
         return name
 
 
+def copy_database(source: Path, target: Path) -> None:
+    """Copy a database as it is at one moment, also while others write to it; the copy is one file.
+
+    Raises
+    ------
+    InternalError
+        It can not be read, or is broken.
+    """
+    os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    with (
+        _translated(),
+        contextlib.closing(sqlite3.connect(source, timeout=_LOCK_WAIT_S)) as old,
+        contextlib.closing(sqlite3.connect(target, isolation_level=None)) as new,
+    ):
+        old.backup(new)
+        (finding,) = new.execute("PRAGMA quick_check(1)").fetchone()
+        if finding != "ok":
+            raise InternalError(f"the database {source.name} is broken: {finding}")
+        new.execute("PRAGMA journal_mode=DELETE")
+
+
 def _tables(connection: sqlite3.Connection) -> list[str]:
     return [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
 

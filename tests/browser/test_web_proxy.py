@@ -1,4 +1,4 @@
-"""The web page behind nginx, with TLS and a prefix that the subscriber knows nothing of."""
+"""The web page behind nginx, Caddy and Apache, with TLS and a prefix that the subscriber knows nothing of."""
 
 from __future__ import annotations
 
@@ -9,25 +9,29 @@ import numpy as np
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.support.nginx import find_nginx, running_nginx
 from tests.support.processes import Network
+from tests.support.proxies import PREFIX, PROXIES, Place, Proxy, free_ports, running_proxy
 from tests.support.webpage import BUILT, WebPage
 
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture
-def web(tmp_path: Path, browser: Browser) -> Iterator[WebPage]:
+@pytest.fixture(params=PROXIES.values(), ids=list(PROXIES))
+def web(request: pytest.FixtureRequest, tmp_path: Path, browser: Browser) -> Iterator[WebPage]:
     """A page under a prefix; nothing uncaught may have happened in it."""
-    if find_nginx() is None:
-        pytest.skip("needs nginx")
+    proxy: Proxy = request.param
+    if proxy.find() is None:
+        pytest.skip(f"needs {proxy.program}")
     if not BUILT.exists():
         pytest.skip("the page is not built: make web")
-    (tmp_path / "nginx").mkdir()
-    with Network(tmp_path, secret="correct horse battery staple") as network:
+    port, plain = free_ports(2)
+    url = f"https://localhost:{port}{PREFIX}"
+    secret = "correct horse battery staple"
+    with Network(tmp_path, subscriber=("--urlbase", url), secret=secret) as network:
         network.add_array("foo/dir/line.b2nd", np.sin(np.linspace(0, 20, 1000)))
         network.subscribe("foo")
-        with running_nginx(tmp_path / "nginx", network.subscriber.url, "/data/sets") as url:
+        place = Place(port, plain, network.subscriber.http)
+        with running_proxy(proxy, tmp_path / "proxy", place, prefix=True):
             context = browser.new_context(ignore_https_errors=True)
             web = WebPage(context.new_page(), url)
             yield web
@@ -51,10 +55,12 @@ def test_register_look_reload_and_share_under_a_prefix(web: WebPage) -> None:
     web.drop_file("@personal", "mine.txt", b"mine")
     web.row("@personal/mine.txt").wait_for()
 
+    web.page.goto(web.base)  # the bare prefix, as people type it
+    web.row("@personal").wait_for()
     made = web.page.request.post(f"{web.base}/api/shares", data={"path": "foo/dir"})
-    token = made.json()["url"].rpartition("/")[2]
+    link = made.json()["url"]
     web.log_out()
-    web.page.goto(f"{web.base}/share/{token}")
+    web.page.goto(link)
     web.row("foo/dir/line.b2nd").click()
     web.shown("foo/dir/line.b2nd")
-    expect(web.page).to_have_url(f"{web.base}/share/{token}/roots/foo/dir/line.b2nd")
+    expect(web.page).to_have_url(f"{link}/roots/foo/dir/line.b2nd")

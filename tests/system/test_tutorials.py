@@ -19,7 +19,8 @@ PRELUDES = {"quick-start": DEMO, "first-look-in-jupyterlab": DEMO}
 # Programs of the system that a page uses.
 NEEDS = {"independent-services": "nginx"}
 
-GUIDES = sorted((REPOSITORY / "docs" / "guides").glob("*.md"))
+OPERATING = sorted((REPOSITORY / "docs" / "operating").glob("*.md"))
+GUIDES = [*sorted((REPOSITORY / "docs" / "guides").glob("*.md")), *OPERATING]
 
 # What guides for users take for granted: the demo, Ada who is logged in, and some files of hers.
 ADA = """\
@@ -34,7 +35,7 @@ tar czf runs.tar.gz results
 cat2cli subscribe foo
 cat2cli copy foo/dir1/ds-2d.b2nd @shared/b.b2nd
 """
-FOR_OPERATORS = {"users-and-access"}
+FOR_OPERATORS = {"users-and-access", *(page.stem for page in OPERATING)}
 
 
 @pytest.mark.slow
