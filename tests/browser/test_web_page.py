@@ -279,6 +279,25 @@ def test_the_first_page_is_light_and_fast(web: WebPage) -> None:
     web.row(f"many/file-{MANY - 1:05d}.txt").wait_for()
 
 
+def test_the_keys_reach_the_last_of_many_rows_at_once(web: WebPage) -> None:
+    asked: list[str] = []
+    web.open()
+    web.row("many").click()
+    web.row("many/file-00000.txt").wait_for()
+    web.page.on("request", lambda request: asked.append(request.url))
+    web.page.get_by_role("tree").press("End")
+    last = web.row(f"many/file-{MANY - 1:05d}.txt")
+    expect(last).to_have_attribute("aria-selected", "true")
+    expect(last).to_have_attribute("aria-posinset", str(MANY))
+    web.page.keyboard.press("PageUp")
+    web.page.keyboard.press("Home")
+    expect(web.page.locator('.jp-Caterva2-row[aria-selected="true"]')).to_have_attribute("aria-posinset", "1")
+    assert len([url for url in asked if "/api/tree/many" in url]) == 1
+
+    web.open(f"roots/many/file-{MANY - 900:05d}.txt")
+    expect(web.row(f"many/file-{MANY - 900:05d}.txt")).to_have_attribute("aria-selected", "true")
+
+
 PLACES = (
     "", "roots/foo", "roots/foo/stack.b2nd", "roots/foo/dir/table.b2nd", "roots/foo/dir/line.b2nd",
     "roots/foo/README.md", "login", "account",
