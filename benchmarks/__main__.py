@@ -25,6 +25,7 @@ from benchmarks import (
     bench_login,
     bench_look,
     bench_many,
+    bench_page,
     bench_small,
     bench_start,
     bench_upload,
@@ -53,6 +54,7 @@ BENCHES: dict[str, Callable[[Settings], None]] = {
     "jupyter": bench_jupyter.run,
     "widgets": bench_widgets.run,
     "browser": bench_browser.run,
+    "page": bench_page.run,
 }
 
 

@@ -153,6 +153,7 @@ class Client:
         path: PathLike = "",
         *,
         after: str | None = None,
+        offset: int | None = None,
         limit: int = DEFAULT_LIMIT,
         filter: str | None = None,
         recursive: bool = False,
@@ -165,6 +166,8 @@ class Client:
             A root, area or directory; empty for the list of these roots and areas.
         after
             ``next`` of the page before.
+        offset
+            Rows to leave out, to begin anywhere; not together with `after`.
         limit
             At most so many rows: 1 to 1000.
         filter
@@ -172,7 +175,7 @@ class Client:
         recursive
             Everything at any depth.
         """
-        query = TreeQuery(after=after, limit=limit, filter=filter or None, recursive=recursive)
+        query = TreeQuery(after=after, offset=offset, limit=limit, filter=filter or None, recursive=recursive)
         return self._session.send(calls.tree(path, query))
 
     def get(self, path: PathLike) -> File | Directory:

@@ -94,12 +94,13 @@ class AsyncClient:
         path: PathLike = "",
         *,
         after: str | None = None,
+        offset: int | None = None,
         limit: int = DEFAULT_LIMIT,
         filter: str | None = None,
         recursive: bool = False,
     ) -> TreePage:
         """Return a page of what is in a directory; see `Client.tree`."""
-        query = TreeQuery(after=after, limit=limit, filter=filter or None, recursive=recursive)
+        query = TreeQuery(after=after, offset=offset, limit=limit, filter=filter or None, recursive=recursive)
         return await self._send(calls.tree(path, query))
 
     async def get(self, path: PathLike) -> AsyncFile | AsyncDirectory:

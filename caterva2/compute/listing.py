@@ -19,10 +19,11 @@ _END = "\0"
 
 
 class Cut(NamedTuple):
-    """A page: items, and what to ask for the next one; None at the end."""
+    """A page: items, what to ask for the next one (None at the end), and how many are before it."""
 
     items: list[str]
     next: str | None
+    offset: int
 
 
 def key_of(item: str, *, deep: bool = False) -> str:
@@ -43,11 +44,19 @@ def sorted_keys(items: Iterable[str], *, deep: bool = False) -> list[str]:
     return sorted(key_of(item, deep=deep) for item in items)
 
 
-def cut(keys: Sequence[str], after: str | None, limit: int, *, deep: bool = False) -> Cut:
-    """Return at most `limit` items behind the item `after`, which may be gone meanwhile."""
-    start = 0 if after is None else bisect.bisect_right(keys, key_of(after, deep=deep))
+def cut(
+    keys: Sequence[str], after: str | None, limit: int, *, offset: int | None = None, deep: bool = False
+) -> Cut:
+    """Return at most `limit` items behind the item `after`, which may be gone meanwhile.
+
+    With `offset` so many items are before the page, wherever `after` is.
+    """
+    if offset is not None:
+        start = min(offset, len(keys))
+    else:
+        start = 0 if after is None else bisect.bisect_right(keys, key_of(after, deep=deep))
     items = [item_of(key) for key in keys[start : start + limit]]
-    return Cut(items, items[-1] if items and start + limit < len(keys) else None)
+    return Cut(items, items[-1] if items and start + limit < len(keys) else None, start)
 
 
 def chosen(keys: Iterable[str], text: str) -> list[str]:

@@ -57,7 +57,10 @@ class TreeQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Attributes
     ----------
     after
-        `TreePage.next` of the page before.
+        `TreePage.next` of the page before; or the path below the directory of any row, that of a
+        directory with a slash at its end. It may be gone.
+    offset
+        Rows to leave out, to begin anywhere in a long directory; not together with `after`.
     limit
         At most so many rows: 1 to 1000.
     filter
@@ -68,6 +71,7 @@ class TreeQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     after: str | None = None
+    offset: int | None = None
     limit: int = DEFAULT_LIMIT
     filter: str | None = None
     recursive: bool = False
@@ -122,6 +126,8 @@ class TreePage(msgspec.Struct, frozen=True, kw_only=True):
         The directory; empty for the list of all roots and areas.
     next
         Pass as `after` for the next page; null at the end.
+    offset
+        Rows before this page.
     total
         Rows of all pages together.
     age_s
@@ -132,6 +138,7 @@ class TreePage(msgspec.Struct, frozen=True, kw_only=True):
     entries: list[TreeEntry]
     next: str | None
     total: int
+    offset: int = 0
     state: TreeState = TreeState.FRESH
     age_s: float = 0.0
     writable: bool = False

@@ -330,6 +330,7 @@ class Catalog(_Database):
         self._encode = msgspec.msgpack.Encoder().encode
         self._decode = msgspec.msgpack.Decoder(Entry).decode
         self._versions: dict[str, int] = {}
+        self._changes: dict[str, int] = {}
         self._forget_unreadable()
 
     # roots
@@ -353,9 +354,18 @@ class Catalog(_Database):
         """Return a number that has changed when any file of a root has come or gone since; cheap."""
         return self._versions.get(root, 0)
 
+    def entries_version(self, root: str) -> int:
+        """Return a number that has changed when anything known of the files of a root has since; cheap."""
+        return self._changes.get(root, 0)
+
     def _renamed(self, root: str) -> None:
         with self._pool_lock:
             self._versions[root] = self._versions.get(root, 0) + 1
+        self._altered(root)
+
+    def _altered(self, root: str) -> None:
+        with self._pool_lock:
+            self._changes[root] = self._changes.get(root, 0) + 1
 
     def root_state(self, root: str) -> dict[str, str]:
         """Return the values kept for a root, by key; none for an unknown root."""
@@ -438,6 +448,8 @@ class Catalog(_Database):
             )
         if new:
             self._renamed(root)
+        else:
+            self._altered(root)
 
     def remove(self, root: str, paths: Iterable[str]) -> None:
         """Remove files, if they are known; all of them or none."""

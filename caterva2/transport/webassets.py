@@ -13,12 +13,24 @@ INDEX = "index.html"
 MEDIA: Mapping[str, str] = {
     ".css": "text/css; charset=utf-8",
     ".html": "text/html; charset=utf-8",
+    ".ico": "image/x-icon",
     ".js": "text/javascript; charset=utf-8",
+    ".json": "application/json",
+    ".mjs": "text/javascript; charset=utf-8",
+    ".png": "image/png",
     ".svg": "image/svg+xml",
     ".txt": "text/plain; charset=utf-8",
+    ".wasm": "application/wasm",
+    ".webp": "image/webp",
+    ".woff2": "font/woff2",
 }
+"""What a build may leave; the suffix of another file is told as ``application/octet-stream``."""
 _ENCODINGS = (("br", ".br"), ("gzip", ".gz"))
-_HASHED = re.compile(r"-[A-Z0-9]{8}\.[a-z]+$")
+_PACKED = frozenset(suffix for _, suffix in _ENCODINGS)
+_HASHED = re.compile(r"-[A-Z0-9]{8}\.[a-z0-9]+$")
+_CODING = re.compile(
+    r"([!#$%&'*+.^_`|~0-9A-Za-z-]+)(?:[ \t]*;[ \t]*[qQ]=(0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?))?"
+)
 
 
 class Sent(NamedTuple):
@@ -47,13 +59,20 @@ class Asset(NamedTuple):
     forms: tuple[Sent, ...]
 
     def form(self, accept: str) -> Sent:
-        """Return the best form for a value of ``Accept-Encoding``."""
-        accepted = {
-            token.strip().lower()
-            for token, _, weight in (part.partition(";") for part in accept.split(","))
-            if not re.fullmatch(r"\s*q=0(\.0*)?\s*", weight)
-        }
-        return next(form for form in self.forms if form.encoding is None or form.encoding in accepted)
+        """Return the form that a value of ``Accept-Encoding`` likes best; of equals the smallest.
+
+        The file itself is sent if nothing else is taken, even to who refuses it: he could say no more.
+        """
+        weights = _weights(accept)
+        rest = weights.get("*", 0.0)
+
+        def weight(form: Sent) -> float:
+            if form.encoding is None:
+                return weights.get("identity", 1e-9)
+            return weights.get(form.encoding, rest)
+
+        best = max(self.forms, key=weight)  # the first of equals
+        return best if weight(best) > 0 else self.forms[-1]
 
 
 class WebAssets:
@@ -73,9 +92,9 @@ class WebAssets:
         """Read a directory; one that does not exist has no files. Blocking."""
         files: dict[str, Asset] = {}
         for path in sorted(directory.rglob("*")) if directory.is_dir() else ():
-            media = MEDIA.get(path.suffix)
-            if media is None or not path.is_file():
+            if path.suffix in _PACKED or not path.is_file():
                 continue
+            media = MEDIA.get(path.suffix, "application/octet-stream")
             plain = path.read_bytes()
             digest = hashlib.sha256(plain).hexdigest()[:16]
             forms = [
@@ -98,3 +117,14 @@ class WebAssets:
     def find(self, name: str) -> Asset | None:
         """Return a file, or None."""
         return self._files.get(name)
+
+
+def _weights(accept: str) -> dict[str, float]:
+    """Return how much each encoding is wanted (RFC 9110, 12.5.3); what can not be read is not wanted."""
+    found = {}
+    for part in accept.split(","):
+        match = _CODING.fullmatch(part.strip())
+        if match is not None:
+            name = match[1].lower().removeprefix("x-")
+            found[name] = float(match[2]) if match[2] else 1.0
+    return found

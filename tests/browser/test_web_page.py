@@ -263,6 +263,50 @@ def test_the_first_page_is_light_and_fast(web: WebPage) -> None:
     web.row(f"many/file-{MANY - 1:05d}.txt").wait_for()
 
 
+def test_the_keys_reach_the_last_of_many_rows_at_once(web: WebPage) -> None:
+    asked: list[str] = []
+    web.open()
+    web.row("many").click()
+    web.row("many/file-00000.txt").wait_for()
+    web.page.on("request", lambda request: asked.append(request.url))
+    web.page.get_by_role("tree").press("End")
+    last = web.row(f"many/file-{MANY - 1:05d}.txt")
+    expect(last).to_have_attribute("aria-selected", "true")
+    expect(last).to_have_attribute("aria-posinset", str(MANY))
+    web.page.keyboard.press("PageUp")
+    web.page.keyboard.press("Home")
+    expect(web.page.locator('.jp-Caterva2-row[aria-selected="true"]')).to_have_attribute("aria-posinset", "1")
+    assert len([url for url in asked if "/api/tree/many" in url]) == 1
+
+    web.open(f"roots/many/file-{MANY - 900:05d}.txt")
+    expect(web.row(f"many/file-{MANY - 900:05d}.txt")).to_have_attribute("aria-selected", "true")
+
+
+def test_a_viewer_that_does_not_load_is_asked_for_again(web: WebPage) -> None:
+    web.open()
+    web.expand("foo")
+    web.page.route("**/static/viewer-*", lambda route: route.abort())
+    web.row("foo/stack.b2nd").click()
+    expect(web.page.get_by_role("alert")).to_contain_text("could not be loaded")
+    web.page.unroute("**/static/viewer-*")
+    web.button("Retry").click()
+    web.shown("foo/stack.b2nd")
+
+
+def test_a_page_of_the_version_before_offers_to_be_loaded_again(web: WebPage) -> None:
+    web.open()
+    web.expand("foo")
+    gone = {"status": 404, "json": {"detail": "the web page has no such file"}}
+    web.page.route("**/static/viewer-*", lambda route: route.fulfill(**gone))
+    another = re.sub("main-[A-Z0-9]{8}", "main-00000000", BUILT.read_text())
+    web.page.route(f"{web.base}/", lambda route: route.fulfill(body=another, content_type="text/html"))
+    web.row("foo/stack.b2nd").click()
+    expect(web.page.get_by_role("alert")).to_contain_text("The subscriber was updated")
+    web.page.unroute_all()
+    web.button("Load the page again").click()
+    web.shown("foo/stack.b2nd")
+
+
 PLACES = (
     "", "roots/foo", "roots/foo/stack.b2nd", "roots/foo/dir/table.b2nd", "roots/foo/dir/line.b2nd",
     "roots/foo/README.md", "login", "account",

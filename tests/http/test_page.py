@@ -8,6 +8,7 @@ import re
 from collections.abc import AsyncIterator
 from html import unescape
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import urljoin
 
 import httpx
@@ -20,6 +21,7 @@ from caterva2.roles.subscriber import app
 
 INDEX = """<!doctype html><head><base href="./"><meta name="caterva2" content="">
 <script type="module" src="static/main-0A1B2C3D.js"></script></head>"""
+BROTLI = b"as brotli"
 SCRIPT = b"console.log('a page');" * 50
 
 
@@ -31,7 +33,10 @@ def static(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (static / "index.html").write_text(INDEX)
     (static / "main-0A1B2C3D.js").write_bytes(SCRIPT)
     (static / "main-0A1B2C3D.js.gz").write_bytes(gzip.compress(SCRIPT))
-    (static / "main-0A1B2C3D.js.br").write_bytes(b"as brotli")
+    (static / "main-0A1B2C3D.js.br").write_bytes(BROTLI)
+    for name in ("worker-0A1B2C3D.mjs", "codec-0A1B2C3D.wasm", "icon-0A1B2C3D.svg", "text-0A1B2C3D.woff2",
+                 "odd-0A1B2C3D.xyz"):  # fmt: skip
+        (static / name).write_bytes(b"anything")
     (static / "main-0A1B2C3D.js.LEGAL.txt").write_text("all rights granted")
     (tmp_path / "secret.txt").write_text("not to be served")
     monkeypatch.setattr(app, "STATIC", static)
@@ -131,6 +136,21 @@ async def test_a_file_with_a_hash_in_its_name_is_kept_for_ever(http: httpx.Async
         ("br;q=0, GZIP;q=0.5", "gzip"),
         ("identity", None),
         ("gzip;q=0.000", None),
+        ("br;q=0.1, gzip;q=0.9", "gzip"),
+        ("gzip;q=0.5, br;q=0.5", "br"),
+        ("*", "br"),
+        ("br;q=0, *;q=0.5", "gzip"),
+        ("x-gzip", "gzip"),
+        ("gzip;q=0.1, identity;q=0.9", None),
+        ("br;q=0.2, identity;q=0", "br"),
+        ("identity;q=0", None),
+        ("*;q=0", None),
+        ("gzip ; q=1.000,,", "gzip"),
+        ("gzip;q=2, br;q=-1, deflate", None),
+        ("gzip;q=nan", None),
+        ("gzip;x=1", None),
+        ("brotli, zstd", None),
+        (",;=" * 1000, None),
         ("", None),
     ],
 )
@@ -155,10 +175,94 @@ async def test_a_packed_file_has_the_content_of_the_file(http: httpx.AsyncClient
 
 
 @pytest.mark.asyncio
+async def test_several_lines_of_accept_encoding_are_one(http: httpx.AsyncClient) -> None:
+    answer = await http.send(
+        httpx.Request(
+            "HEAD",
+            http.base_url.join(SCRIPT_URL),
+            headers=[("Accept-Encoding", "zstd"), ("Accept-Encoding", "br")],
+        )
+    )
+
+    assert answer.headers["Content-Encoding"] == "br"
+
+
+@pytest.mark.asyncio
+async def test_a_part_is_one_of_the_form_that_is_sent(http: httpx.AsyncClient) -> None:
+    whole = await _raw(http, {"Accept-Encoding": "br"})
+    part = await _raw(http, {"Accept-Encoding": "br", "Range": "bytes=3-8"})
+    assert (part.status_code, part.headers["Content-Range"]) == (206, f"bytes 3-8/{len(BROTLI)}")
+    assert part.headers["ETag"] == whole.headers["ETag"]
+    assert part.headers["Content-Encoding"] == "br"
+    assert part.body == BROTLI[3:9]
+
+    plain = await _raw(http, {"Range": "bytes=-5", "If-Range": whole.headers["ETag"]})
+    assert (plain.status_code, plain.body) == (200, SCRIPT), "the tag is that of another form"
+    beyond = await _raw(http, {"Range": "bytes=100000-"})
+    assert beyond.status_code == 416
+    assert beyond.headers["Content-Range"] == f"bytes */{len(SCRIPT)}"
+
+
+@pytest.mark.asyncio
+async def test_heads_say_what_get_would(http: httpx.AsyncClient) -> None:
+    for path in ("/", SCRIPT_URL):
+        head, get = await http.head(path), await http.get(path)
+        assert (head.status_code, head.content) == (200, b"")
+        for name in ("Content-Length", "Content-Type", "ETag", "Cache-Control"):
+            assert head.headers[name] == get.headers[name]
+
+
+@pytest.mark.asyncio
+async def test_the_page_is_asked_for_each_time_and_sent_when_it_is_another(http: httpx.AsyncClient) -> None:
+    tag = (await http.get("/")).headers["ETag"]
+
+    assert (await http.get("/", headers={"If-None-Match": tag})).status_code == 304
+    deeper = await http.get("/roots/foo", headers={"If-None-Match": tag})
+    assert deeper.status_code == 200, "its base is another"
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("name", "media"),
+    [
+        ("worker-0A1B2C3D.mjs", "text/javascript; charset=utf-8"),
+        ("codec-0A1B2C3D.wasm", "application/wasm"),
+        ("icon-0A1B2C3D.svg", "image/svg+xml"),
+        ("text-0A1B2C3D.woff2", "font/woff2"),
+        ("odd-0A1B2C3D.xyz", "application/octet-stream"),
+    ],
+)
+async def test_files_say_what_they_are(http: httpx.AsyncClient, name: str, media: str) -> None:
+    answer = await http.get(f"/static/{name}")
+
+    assert answer.status_code == 200
+    assert answer.headers["Content-Type"] == media
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert "immutable" in answer.headers["Cache-Control"]
+
+
+class Raw(NamedTuple):
+    """An answer whose body was not decoded."""
+
+    status_code: int
+    headers: httpx.Headers
+    body: bytes
+
+
+async def _raw(http: httpx.AsyncClient, headers: dict[str, str]) -> Raw:
+    async with http.stream("GET", SCRIPT_URL, headers=headers) as answer:
+        return Raw(answer.status_code, answer.headers, b"".join([part async for part in answer.aiter_raw()]))
+
+
+@pytest.mark.asyncio
 @pytest.mark.parametrize(
     "path",
     ["/static/", "/static/none.js", "/static/%2e%2e/secret.txt", "/static/..%2fsecret.txt",
-     "/static/%2Fetc%2Fpasswd", "/static/main-0A1B2C3D.js.gz", "/static/index.html/x", "/static/a%00b"],
+     "/static/%2Fetc%2Fpasswd", "/static/main-0A1B2C3D.js.gz", "/static/index.html/x", "/static/a%00b",
+     "/static/%252e%252e/secret.txt", "/static/..%5csecret.txt", "/static//main-0A1B2C3D.js",
+     "/static/./main-0A1B2C3D.js/../../secret.txt", "/static/main-0a1b2c3d.js", "/static/%ff",
+     "/static/main-0A1B2C3D.js%00.txt",
+     "/static/%c0%ae%c0%ae/secret.txt", f"/static/{'a/' * 2000}"],
 )  # fmt: skip
 async def test_nothing_but_the_built_files_is_served(http: httpx.AsyncClient, path: str) -> None:
     answer = await http.get(path)

@@ -125,6 +125,41 @@ async def test_all_pages_together_are_all_rows(filled: Cluster, root: str) -> No
 
 
 @each_root
+@pytest.mark.parametrize("recursive", [0, 1])
+async def test_a_page_may_begin_anywhere(filled: Cluster, root: str, recursive: int) -> None:
+    whole = await everything(filled, root, recursive=recursive)
+
+    last = await tree(filled, root, recursive=recursive, offset=len(whole) - 2)
+    assert (last["entries"], last["offset"], last["next"]) == (whole[-2:], len(whole) - 2, None)
+    middle = await tree(filled, root, recursive=recursive, offset=3, limit=2)
+    assert (middle["entries"], middle["offset"], middle["total"]) == (whole[3:5], 3, len(whole))
+    following = await tree(filled, root, recursive=recursive, after=middle["next"], limit=1)
+    assert (following["entries"], following["offset"]) == (whole[5:6], 5)
+    beyond = await tree(filled, root, recursive=recursive, offset=10**30)
+    assert (beyond["entries"], beyond["offset"], beyond["next"]) == ([], len(whole), None)
+
+
+@each_root
+@pytest.mark.parametrize("after", ["big.b2nd", "dir1/"])
+async def test_the_page_behind_a_row_tells_its_place(filled: Cluster, root: str, after: str) -> None:
+    whole = await everything(filled, root)
+
+    page = await tree(filled, root, after=after, limit=1)
+
+    assert whole[page["offset"] - 1]["path"] == f"{root}/{after.rstrip('/')}"
+
+
+async def test_where_a_page_begins_is_said_once(filled: Cluster) -> None:
+    for wrong in ({"offset": -1}, {"offset": 1, "after": "big.b2nd"}):
+        answer = await filled.get("/api/tree/foo", params=wrong)
+        assert answer.status_code == 400
+        assert "offset" in answer.json()["detail"]
+    assert (await filled.get("/api/tree/foo", params={"offset": "x"})).status_code == 422
+    roots = await tree(filled, "", offset=1, limit=1)
+    assert (list(by_name(roots)), roots["offset"], roots["next"]) == (["foo"], 1, "foo")
+
+
+@each_root
 async def test_a_filter_looks_at_names_without_regard_to_capitals(filled: Cluster, root: str) -> None:
     assert list(by_name(await tree(filled, root, filter="readme"))) == ["README.md"]
     assert "big.b2nd" in by_name(await tree(filled, root, filter="b*.B2ND"))

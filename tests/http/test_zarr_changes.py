@@ -41,6 +41,7 @@ async def test_change_changes_metadata_and_chunks(cluster: Cluster) -> None:
     async with cluster.changed("foo/x.b2nd"):
         cluster.add_array("foo/x.b2nd", np.arange(4, dtype="i1"))
     before = await cluster.get("/zarr/v3/foo/x.b2nd/c/0")
+    assert members(await metadata(cluster, "foo"))["x.b2nd"]["shape"] == [4]
     async with cluster.changed("foo/x.b2nd"):
         cluster.add_array("foo/x.b2nd", np.arange(5, dtype="i1"))
 
@@ -49,6 +50,43 @@ async def test_change_changes_metadata_and_chunks(cluster: Cluster) -> None:
     assert (after.status_code, after.content) == (200, b"\x00\x01\x02\x03\x04")
     assert members(await metadata(cluster, "foo"))["x.b2nd"]["shape"] == [5]
     assert (await metadata(cluster, "foo/x.b2nd"))["shape"] == [5]
+
+
+async def test_group_that_has_not_changed_is_not_put_together_again(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[object] = []
+    group_of = zarrview.group_of
+    monkeypatch.setattr(zarrview, "group_of", lambda *args: made.append(args) or group_of(*args))
+    await cluster.subscribe("foo")
+    async with cluster.changed("foo/d/x.b2nd"):
+        cluster.add_array("foo/d/x.b2nd", np.arange(4, dtype="i1"))
+    first = await cluster.get("/zarr/v3/foo/zarr.json")
+    again = await cluster.get("/zarr/v3/foo/zarr.json")
+    known = await cluster.get("/zarr/v3/foo/zarr.json", headers={"If-None-Match": first.headers["ETag"]})
+    assert (len(made), again.content, known.status_code) == (1, first.content, 304)
+
+    async with cluster.changed("foo/d/y.b2nd"):
+        cluster.add_array("foo/d/y.b2nd", np.arange(4, dtype="i1"))
+    later = await cluster.get("/zarr/v3/foo/zarr.json", headers={"If-None-Match": first.headers["ETag"]})
+    assert set(members(later.json())) == {"d", "d/x.b2nd", "d/y.b2nd"}
+    async with cluster.removed("foo/d/x.b2nd"):
+        (cluster.root("foo") / "d" / "x.b2nd").unlink()
+    assert set(members(await metadata(cluster, "foo"))) == {"d", "d/y.b2nd"}
+
+
+async def test_groups_that_are_kept_have_a_bound(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(zarrview, "KEPT_NBYTES", 3000)
+    await cluster.subscribe("foo")
+    async with cluster.changed("foo/d4/x.b2nd"):
+        for number in range(5):
+            cluster.add_array(f"foo/d{number}/x.b2nd", np.arange(4, dtype="i1"))
+    view = cluster.subscriber.service.subscriber.zarr
+    for _ in range(2):
+        for number in range(5):
+            assert list(members(await metadata(cluster, f"foo/d{number}"))) == ["x.b2nd"]
+
+    assert 0 < view._kept._nbytes <= 3000
 
 
 async def test_large_root_is_not_consolidated_and_its_directories_are(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import quote
 
 import dask.array
 import numpy as np
@@ -26,6 +27,9 @@ SMALL = ["ds-1d.b2nd", "ds-1d-b.b2nd", "ds-sc-attr.b2nd", "ds-1d-fields.b2nd", "
 MEASURED = {"volume/head": head_volume, "volume/phantom": phantom_volume, "elevation/jacksboro": elevation}
 
 
+ODD_NAMES = ["odd/100%", "odd/a%20b c", "odd/q?x=1#y&z+;", "c/0/zarr.json", "odd/\u65e5\u672c 'x'"]
+
+
 @pytest.fixture(scope="module")
 def view(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Address of the Zarr view of a subscriber whose ``@public`` holds the samples and measured data."""
@@ -38,6 +42,8 @@ def view(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         array = np.arange(np.prod(shape), dtype="f4").reshape(shape)
         attributes = {"dims": dims, "units": "K", "_FillValue": 2.0}
         served.add_array(f"weather/{name}.b2nd", array, vlmeta=attributes)
+    for name in ODD_NAMES:
+        served.add_array(f"{name}.b2nd", np.arange(12.0).reshape(3, 4), chunks=(2, 3))
     hostile = {
         "_FillValue": {"a": 1}, "dims": ["made-up.b2nd", "x"], "units": ["days since", 5],
         "scale_factor": "x", "coordinates": [1], "calendar": {}, "_ARRAY_DIMENSIONS": 7, "dtype": "O",
@@ -72,6 +78,13 @@ def test_zarr_reads_every_array_by_its_address(view: str, name: str) -> None:
 
     assert isinstance(found, zarr.Array)
     assert same(found[...], arrays()[name])
+
+
+@pytest.mark.parametrize("name", ODD_NAMES)
+def test_zarr_reads_arrays_of_any_name_by_their_encoded_address(view: str, name: str) -> None:
+    found: Any = zarr.open(f"{view}/{quote(name)}.b2nd", mode="r")
+
+    assert same(found[...], np.arange(12.0).reshape(3, 4))
 
 
 def test_zarr_reads_every_array_of_a_group(view: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import time
 import weakref
@@ -197,13 +196,38 @@ class Library:
             It does not exist for whoever asks.
         """
         self._access.check_path(principal, path)
-        source = self._areas.source(principal, path.root)
-        if source is not None:
-            return await self._workers.run(Lane.DISK, _describe_arrays, source, path.relative, limit)
+        area = self._areas.find(principal, path.root)
+        if area is not None:
+            await self._areas.start(area)  # else each time all are opened, not those only that are new
+            return await self._workers.run(
+                Lane.DISK, self._describe_arrays, area.key, area.source, path.relative, limit
+            )
         root = await self._remote(path.root)
         return await self._workers.run(
             Lane.DISK, lambda: self._catalog.arrays(root.name, path.relative, limit=limit)
         )
+
+    def _describe_arrays(self, key: str, source: RootSource, below: str, limit: int) -> list[Entry]:
+        """Describe arrays of an area as they are now; blocking."""
+        known = {entry.path: entry for entry in self._catalog.arrays(key, below, limit=limit)}
+        found: list[Entry] = []
+        for listed in sorted(source.scan(below), key=lambda each: each.path):
+            if len(found) == limit:
+                break
+            if listed.path == below or stored_kind(listed.path) is not StoredKind.ARRAY:
+                continue
+            entry = known.get(listed.path)
+            if entry is None or entry.etag != listed.etag:
+                try:
+                    entry = source.describe(listed.path)
+                except DatasetNotFound:  # gone meanwhile
+                    continue
+            found.append(entry)
+        return found
+
+    def version(self, path: DatasetPath) -> int | None:
+        """Return a number that changes with whatever `arrays` knows of a published root; None for areas."""
+        return None if path.root.startswith("@") else self._catalog.entries_version(path.root)
 
     async def entry(self, principal: Principal, path: DatasetPath) -> Entry:
         """Return what is known of a file; the frame of a plain one may be unknown.
@@ -528,17 +552,6 @@ def _completed(entry: Entry, mirror: Mirror) -> Entry:
 def _scan_names(source: RootSource, below: str) -> list[str]:
     prefix = f"{below}/" if below else ""
     return sorted(f.path for f in source.scan() if f.path.startswith(prefix) and f.path != below)
-
-
-def _describe_arrays(source: RootSource, below: str, limit: int) -> list[Entry]:
-    found: list[Entry] = []
-    for name in _scan_names(source, below):
-        if len(found) == limit:
-            break
-        if stored_kind(name) is StoredKind.ARRAY:
-            with contextlib.suppress(DatasetNotFound):  # gone meanwhile
-                found.append(source.describe(name))
-    return found
 
 
 def _describe_local(source: DirectorySource, path: DatasetPath) -> Entry:

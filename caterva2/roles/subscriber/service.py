@@ -173,6 +173,7 @@ class Subscriber:
         await self.evaluator.stop()
         await self._processes.stop()
         await self.tree.stop()
+        await self.zarr.stop()
         await self.tables.stop()
         await self.library.stop()
         await self.uploads.stop()

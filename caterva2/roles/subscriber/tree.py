@@ -104,6 +104,10 @@ class Tree:
         """
         if not 1 <= query.limit <= MAX_LIMIT:
             raise BadRequest(f"limit: expected 1 to {MAX_LIMIT}, found {query.limit}")
+        if query.offset is not None and query.offset < 0:
+            raise BadRequest(f"offset: expected 0 or more, found {query.offset}")
+        if query.offset is not None and query.after is not None:
+            raise BadRequest("offset and after: both say where the page begins", hint="leave one of them out")
         if query.filter is not None and len(query.filter) > LONGEST_FILTER:
             raise BadRequest(f"filter: expected at most {LONGEST_FILTER} characters")
         if path is None:
@@ -126,13 +130,14 @@ class Tree:
         keys = sorted_keys(rows)
         if query.filter is not None:
             keys = chosen(keys, query.filter)
-        found = cut(keys, query.after, query.limit)
+        found = cut(keys, query.after, query.limit, offset=query.offset)
         state = TreeState.FRESH if self._network.error is None else TreeState.OFFLINE
         return TreePage(
             path="",
             entries=[rows[name] for name in found.items],
             next=found.next,
             total=len(keys),
+            offset=found.offset,
             state=state,
         )
 
@@ -156,7 +161,7 @@ class Tree:
             keys = await self._keys(area.key, below, query, self._catalog.names_version(area.key), None)
         else:
             keys = await self._keys(area.key, below, query, mark, area.source)
-        found = cut(keys, query.after, query.limit, deep=query.recursive)
+        found = cut(keys, query.after, query.limit, offset=query.offset, deep=query.recursive)
         files = [_joined(below, item) for item in found.items if not item.endswith("/")]
         entries = await self._workers.run(Lane.DISK, self._describe_area, area, files)
         rows = await self._rows(path, found, entries, writable=writable)
@@ -186,7 +191,7 @@ class Tree:
         keys = await self._keys(root.name, below, query, self._catalog.names_version(root.name), None)
         if not keys and below and not await self._has_files(root, below):
             return await self._file_page(principal, path)
-        found = cut(keys, query.after, query.limit, deep=query.recursive)
+        found = cut(keys, query.after, query.limit, offset=query.offset, deep=query.recursive)
         files = [_joined(below, item) for item in found.items if not item.endswith("/")]
         entries = await root.files.get_many(files)
         rows = await self._rows(path, found, entries)
@@ -307,8 +312,8 @@ def _page(
     writable: bool = False,
 ) -> TreePage:
     return TreePage(
-        path=str(path), entries=rows, next=found.next, total=total, state=_state(root), age_s=_age_s(root),
-        writable=writable,
+        path=str(path), entries=rows, next=found.next, total=total, offset=found.offset, state=_state(root),
+        age_s=_age_s(root), writable=writable,
     )  # fmt: skip
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import re
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import NamedTuple
 
@@ -40,11 +41,14 @@ from caterva2.roles.subscriber.library import Library
 from caterva2.roles.subscriber.opened import OpenedFile
 from caterva2.roles.subscriber.reads import Reply
 from caterva2.roles.subscriber.slices import SliceReader
+from caterva2.runtime.singleflight import SingleFlight
 from caterva2.runtime.workers import Lane, Workers
 
 METADATA = "zarr.json"
 MAX_ARRAYS = 5000
 """Groups with more arrays below them are not consolidated: that is 2 MB of metadata already."""
+KEPT_NBYTES = 32 << 20
+"""Documents of directories that are kept."""
 LOOK_S = 2.0
 """How long to look what the lazy datasets below a group are now, in seconds."""
 SMALL = 64 << 10
@@ -115,6 +119,12 @@ class ZarrView:
         self._library = library
         self._slices = slices
         self._workers = workers
+        self._kept = _Documents()
+        self._flights: SingleFlight[tuple[DatasetPath, int], _Listed | None] = SingleFlight()
+
+    async def stop(self) -> None:
+        """Give up what is being listed."""
+        await self._flights.close()
 
     async def answer(self, principal: Principal, key: ZarrKey) -> Reply:
         """Answer for a key.
@@ -194,17 +204,36 @@ class ZarrView:
 
     async def _group(self, principal: Principal, path: DatasetPath) -> Reply:
         freshness = self._library.freshness(path)
-        entries = await self._library.arrays(principal, path, limit=MAX_ARRAYS + 1)
+        version = self._library.version(path)
+        if version is None:
+            found = await self._list(principal, path)
+        else:
+            kept = self._kept.find(path, version)
+            if kept is not None:
+                return _document(kept.body, freshness, kept.etag)
+            # Nobody comes here who may not see the path.
+            found = await self._flights.run((path, version), lambda: self._list(principal, path))
         body = None
-        if len(entries) <= MAX_ARRAYS:
-            skip = len(path.relative) + 1 if path.parts else 0
-            members, reasons, lazies = await self._workers.run(Lane.CPU, _members, entries, skip)
-            await self._add_lazies(principal, path, lazies, members, reasons)
+        if found is not None:
+            members, reasons = list(found.members), dict(found.reasons)
+            await self._add_lazies(principal, path, found.lazies, members, reasons)
             body = await self._workers.run(Lane.CPU, group_of, members, reasons)
         if body is None:
             note = f"not consolidated: more than {MAX_ARRAYS} arrays, or too much metadata; open a directory"
             body = encode(group_document({"caterva2": {"note": note}}))
-        return _document(body, freshness)
+        etag = _etag(body)
+        if version is not None and (found is None or not found.lazies):
+            self._kept.add(path, _Kept(version, body, etag))
+        return _document(body, freshness, etag)
+
+    async def _list(self, principal: Principal, path: DatasetPath) -> _Listed | None:
+        """Return what is known of the arrays below a directory; None if there are too many."""
+        entries = await self._library.arrays(principal, path, limit=MAX_ARRAYS + 1)
+        if len(entries) > MAX_ARRAYS:
+            return None
+        return await self._workers.run(
+            Lane.CPU, _members, entries, len(path.relative) + 1 if path.parts else 0
+        )
 
     async def _add_lazies(
         self,
@@ -228,8 +257,46 @@ class ZarrView:
                 reasons[name] = str(exc)
 
 
-def _members(entries: Sequence[Entry], skip: int) -> tuple[list[Member], dict[str, str], dict[str, Lazy]]:
-    """Return the stored arrays, why others can not be read, and the definitions of lazy ones, by name."""
+class _Listed(NamedTuple):
+    """Stored arrays, why others can not be read, and the definitions of lazy ones, by name."""
+
+    members: list[Member]
+    reasons: dict[str, str]
+    lazies: dict[str, Lazy]
+
+
+class _Kept(NamedTuple):
+    """The document of a directory as it was at a version of its root."""
+
+    version: int
+    body: bytes
+    etag: str
+
+
+class _Documents:
+    """Documents of directories, for who asks again; the oldest go when they are too many bytes."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[DatasetPath, _Kept] = OrderedDict()
+        self._nbytes = 0
+
+    def find(self, path: DatasetPath, version: int) -> _Kept | None:
+        kept = self._kept.get(path)
+        if kept is None or kept.version != version:
+            return None
+        self._kept.move_to_end(path)
+        return kept
+
+    def add(self, path: DatasetPath, kept: _Kept) -> None:
+        before = self._kept.pop(path, None)
+        self._nbytes += len(kept.body) - (0 if before is None else len(before.body))
+        self._kept[path] = kept
+        while self._nbytes > KEPT_NBYTES:
+            _, oldest = self._kept.popitem(last=False)
+            self._nbytes -= len(oldest.body)
+
+
+def _members(entries: Sequence[Entry], skip: int) -> _Listed:
     members: list[Member] = []
     reasons: dict[str, str] = {}
     lazies: dict[str, Lazy] = {}
@@ -244,16 +311,19 @@ def _members(entries: Sequence[Entry], skip: int) -> tuple[list[Member], dict[st
                 members.append(Member(name, meta_of(info), info.schunk.vlmeta))
             except NotInZarr as exc:
                 reasons[name] = str(exc)
-    return members, reasons, lazies
+    return _Listed(members, reasons, lazies)
 
 
 def _vlmeta(entry: Entry) -> VlMeta:
     return entry.info.schunk.vlmeta if isinstance(entry.info, ArrayInfo) else {}
 
 
-def _document(body: bytes, freshness: Freshness) -> Reply:
+def _etag(body: bytes) -> str:
+    return hashlib.blake2b(body, digest_size=12).hexdigest()
+
+
+def _document(body: bytes, freshness: Freshness, etag: str | None = None) -> Reply:
     async def read(start: int, stop: int) -> AsyncIterator[Buffer]:
         yield body[start:stop]
 
-    etag = hashlib.blake2b(body, digest_size=12).hexdigest()
-    return Reply(etag=etag, freshness=freshness, media=wire.JSON, read=read, length=len(body))
+    return Reply(etag=etag or _etag(body), freshness=freshness, media=wire.JSON, read=read, length=len(body))

@@ -12,6 +12,8 @@ export type Query = Readonly<Record<string, QueryValue>>;
 /** Which rows of a directory. */
 export interface TreeOptions {
   readonly after?: string | null | undefined;
+  /** Rows before the page; not together with `after`. */
+  readonly offset?: number | undefined;
   readonly limit?: number | undefined;
   readonly filter?: string | undefined;
   readonly recursive?: boolean | undefined;
@@ -107,8 +109,8 @@ export class Api {
 
   /** A page of a directory; of roots and areas if `path` is empty. */
   async tree(path: string, options: TreeOptions = {}, signal?: AbortSignal): Promise<TreePage> {
-    const { after, limit, filter, recursive } = options;
-    const query = { after, limit, filter: filter || undefined, recursive: recursive ? 1 : undefined };
+    const { after, offset, limit, filter, recursive } = options;
+    const query = { after, offset, limit, filter: filter || undefined, recursive: recursive ? 1 : undefined };
     const response = await this.get('tree/', path, query, init(signal));
     return this.json<TreePage>(response);
   }

@@ -1167,7 +1167,10 @@ export interface components {
          *         Attributes
          *         ----------
          *         after
-         *             `TreePage.next` of the page before.
+         *             `TreePage.next` of the page before; or the path below the directory of any row, that of a
+         *             directory with a slash at its end. It may be gone.
+         *         offset
+         *             Rows to leave out, to begin anywhere in a long directory; not together with `after`.
          *         limit
          *             At most so many rows: 1 to 1000.
          *         filter
@@ -1179,6 +1182,8 @@ export interface components {
         TreeQuery: {
             /** @default null */
             after: string | null;
+            /** @default null */
+            offset: number | null;
             /** @default 200 */
             limit: number;
             /** @default null */
@@ -1601,6 +1606,8 @@ export interface components {
          *             The directory; empty for the list of all roots and areas.
          *         next
          *             Pass as `after` for the next page; null at the end.
+         *         offset
+         *             Rows before this page.
          *         total
          *             Rows of all pages together.
          *         age_s
@@ -1611,6 +1618,8 @@ export interface components {
             entries: components["schemas"]["TreeEntry"][];
             next: string | null;
             total: number;
+            /** @default 0 */
+            offset: number;
             /** @default fresh */
             state: components["schemas"]["TreeState"];
             /** @default 0 */
@@ -2740,6 +2749,7 @@ export interface operations {
         parameters: {
             query?: {
                 after?: string | null;
+                offset?: number | null;
                 limit?: number;
                 filter?: string | null;
                 recursive?: boolean;

@@ -350,13 +350,13 @@ function TreeBody({ browser, commands, trans, session }: ActivePaneProps & { rea
   );
 }
 
-const needs = new WeakMap<Catalog, (parent: string, last: number) => void>();
+const needs = new WeakMap<Catalog, (parent: string, first: number, last: number) => void>();
 
 /** The same function for the same catalog, so that effects do not run in vain. */
-function catalogNeed(catalog: Catalog): (parent: string, last: number) => void {
+function catalogNeed(catalog: Catalog): (parent: string, first: number, last: number) => void {
   let need = needs.get(catalog);
   if (!need) {
-    need = (parent, last) => catalog.need(parent, last);
+    need = (parent, first, last) => catalog.need(parent, first, last);
     needs.set(catalog, need);
   }
   return need;

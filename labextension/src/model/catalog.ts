@@ -12,6 +12,7 @@ import type { EventFeed, FeedState } from '../api/events';
 import type { CaterEvent, TreeEntry, TreeKind, TreePage, TreeState } from '../api/types';
 import type { TreeOptions } from '../api/client';
 import { entryOf } from './entries';
+import { FarRows } from './farRows';
 import { Debouncer, REAL_CLOCK, type Clock } from './debounce';
 import { ancestorsOf, isWithin, parentOf, rootOf } from './paths';
 
@@ -57,7 +58,16 @@ export type Row =
       /** Its root is not known to be current. */
       readonly isStale: boolean;
     }
-  | { readonly type: 'pending'; readonly key: string; readonly parent: string; readonly depth: number }
+  | {
+      /** Rows that are not known yet; a run of them is one object. */
+      readonly type: 'pending';
+      readonly key: string;
+      readonly parent: string;
+      readonly depth: number;
+      /** Place of the first of them among its siblings, from 1, and where it is among all rows. */
+      readonly place: number;
+      readonly index: number;
+    }
   | { readonly type: 'empty'; readonly key: string; readonly parent: string; readonly depth: number }
   | {
       readonly type: 'problem';
@@ -71,7 +81,11 @@ const FIRST_PAGE = 200;
 const NEXT_PAGE = 1000;
 /** Rows that are asked for beyond what is shown. */
 const AHEAD = 200;
-const FILTER_MS = 200;
+/** What is farther behind the known beginning of a directory is read without what lies between. */
+const NEAR = 2 * NEXT_PAGE;
+/** Rows that are read in the midst of a directory. */
+const FAR_PAGE = 500;
+const FILTER_MS = 120;
 const SAVE_MS = 500;
 /** Between two times that changes of others are told. */
 const TELL_MS = 40;
@@ -100,7 +114,49 @@ class Node implements TreeNode {
   }
 
   child(path: string): Node | null {
-    return this.index.get(path) ?? null;
+    return this.index.get(path) ?? this.far.find(path);
+  }
+
+  /** All children that are known. */
+  get known(): readonly Node[] {
+    const children = this._children ?? [];
+    return this.far.size === 0 ? children : [...children, ...this.far.rows()];
+  }
+
+  /** Forget a child that is gone. */
+  drop(child: Node): void {
+    const place = this.index.has(child.path)
+      ? (this._children ?? []).indexOf(child) + 1
+      : (this.far.placeOf(child.path) ?? 0);
+    if (this.index.has(child.path)) {
+      this.children = (this._children ?? []).filter(each => each !== child);
+    }
+    this.far.close(place);
+    this.total -= 1;
+  }
+
+  /** Whether something that is on the screen, far behind the beginning, is not known. */
+  get isBlind(): boolean {
+    if (this.sight === null || this.children === null || this.next === null) {
+      return false;
+    }
+    for (let place = this.sight.first; place <= Math.min(this.sight.last, this.total); place += 1) {
+      if (place > this.children.length && !this.far.has(place)) {
+        return true;
+      }
+    }
+    return false;
+  }
+
+  /** The first of the places to be read for what is on the screen: below it, above it, or around it. */
+  get gap(): number {
+    const { first, last } = this.sight ?? { first: 1, last: 1 };
+    const begin = this.far.has(first - 1)
+      ? first
+      : this.far.has(last + 1)
+        ? last - FAR_PAGE + 1
+        : Math.round((first + last - FAR_PAGE) / 2);
+    return Math.max(begin, (this._children?.length ?? 0) + 1);
   }
 
   /** Add children behind those that are known; a long directory comes in many pages. */
@@ -110,6 +166,7 @@ class Node implements TreeNode {
       this._children.push(child);
       this.index.set(child.path, child);
     }
+    this.far.dropTo(this._children.length);
   }
 
   private get index(): Map<string, Node> {
@@ -124,6 +181,10 @@ class Node implements TreeNode {
   error: ApiError | null = null;
   /** So many children should be known. */
   wanted = 0;
+  /** What is known behind these. */
+  readonly far = new FarRows<Node>();
+  /** Places far behind the beginning that were on the screen last. */
+  sight: { readonly first: number; readonly last: number } | null = null;
   /** What is known must be read again. */
   isDirty = false;
   isReading = false;
@@ -140,7 +201,7 @@ class Node implements TreeNode {
   /** Stop what is being read, here and below. */
   stop(): void {
     this.abort.abort();
-    this.children?.forEach(child => child.stop());
+    this.known.forEach(child => child.stop());
   }
 
   private _children: Node[] | null = null;
@@ -315,12 +376,15 @@ export class Catalog implements IDisposable {
     }
   }
 
-  /** Tell that row `last` of a directory is on the screen; more are read if they are not known. */
-  need(parent: string, last: number): void {
+  /** Tell that rows of a directory are on the screen that are not known; `first` and `last` are their places. */
+  need(parent: string, first: number, last: number): void {
     const node = parent === '' ? this.shown : this.lookup(this.shown, parent);
-    if (node && node.error === null) {
-      this.want(node, Math.min(last + AHEAD, node.total));
+    if (!node || node.error !== null) {
+      return;
     }
+    const isFar = first - (node.children?.length ?? 0) > NEAR;
+    node.sight = isFar ? { first, last } : null;
+    this.want(node, isFar ? 0 : Math.min(last + AHEAD, node.total));
   }
 
   /** Expand what is above a path, select it, and end the search. */
@@ -397,7 +461,7 @@ export class Catalog implements IDisposable {
     if (this._isDisposed || node.error !== null || (node === this._search && node.children !== null)) {
       return false;
     }
-    if (node.children === null || node.isDirty) {
+    if (node.children === null || node.isDirty || node.isBlind) {
       return true;
     }
     return node.next !== null && node.children.length < node.wanted;
@@ -410,8 +474,10 @@ export class Catalog implements IDisposable {
       while (this.isBehind(node)) {
         if (node.children === null || node.isDirty) {
           await this.readAgain(node);
+        } else if (node.isBlind) {
+          await this.readFar(node);
         } else {
-          this.append(node, await this.page(node, node.next, NEXT_PAGE));
+          this.append(node, await this.page(node, { after: node.next, limit: NEXT_PAGE }));
         }
         this.emit();
       }
@@ -430,34 +496,63 @@ export class Catalog implements IDisposable {
     const begun = this._clock.now();
     const goal = Math.max(node.children?.length ?? 0, this._pageSize);
     node.isDirty = false;
-    let page = await this.page(node, null, goal > NEXT_PAGE ? NEXT_PAGE : goal);
+    let page = await this.page(node, { limit: goal > NEXT_PAGE ? NEXT_PAGE : goal });
     const entries = [...page.entries];
     while (page.next !== null && entries.length < goal) {
-      page = await this.page(node, page.next, NEXT_PAGE);
+      page = await this.page(node, { after: page.next, limit: NEXT_PAGE });
       entries.push(...page.entries);
     }
-    this.replace(node, entries);
+    const isFar = page.next !== null && node.sight !== null && node.far.size > 0;
+    const first = isFar ? Math.max(node.gap, entries.length + 1) : 0;
+    const far = isFar ? await this.page(node, { offset: first - 1, limit: FAR_PAGE }) : null;
+    const known = new Map(node.known.map(child => [child.path, child]));
+    node.children = this.renew(known, entries);
+    node.far.clear();
     this.take(node, page);
-    this.settle(node, node.children ?? []);
+    if (far) {
+      node.far.put(first, FAR_PAGE, this.renew(known, far.entries));
+    }
+    known.forEach(child => child.stop());
+    this.settle(node, node.known);
     this._readUntil = this._clock.now() + (this._clock.now() - begun) * BUSY;
   }
 
-  private page(node: Node, after: string | null, limit: number): Promise<TreePage> {
+  /** Read what is on the screen, far behind the beginning of a directory. */
+  private async readFar(node: Node): Promise<void> {
+    const first = node.gap;
+    const page = await this.page(node, { offset: first - 1, limit: FAR_PAGE });
+    if (node.isDirty) {
+      return; // places may have moved
+    }
+    const rows = page.entries.map(entry => node.child(entry.path) ?? new Node(entry.path, entry, ''));
+    node.far.put(first, FAR_PAGE, rows);
+    node.total = page.total;
+    this.settle(node, rows);
+  }
+
+  private page(node: Node, which: TreeOptions): Promise<TreePage> {
     const options = node.filter ? { filter: node.filter, recursive: true } : {};
-    return this._api.tree(node.path, { ...options, after, limit }, node.abort.signal);
+    return this._api.tree(node.path, { ...options, ...which }, node.abort.signal);
   }
 
   private append(node: Node, page: TreePage): void {
-    const added = page.entries.filter(entry => node.child(entry.path) === null);
-    const children = added.map(entry => new Node(entry.path, entry, ''));
+    const children: Node[] = [];
+    for (const entry of page.entries) {
+      const known = node.child(entry.path);
+      if (known === null) {
+        children.push(new Node(entry.path, entry, ''));
+      } else if (node.far.find(entry.path) === known) {
+        children.push(known);
+      }
+    }
     node.append(children);
     this.take(node, page);
     this.settle(node, children);
   }
 
-  private replace(node: Node, entries: readonly TreeEntry[]): void {
-    const known = new Map((node.children ?? []).map(child => [child.path, child]));
-    node.children = entries.map(entry => {
+  /** Return the nodes of entries, of which those that were known are taken out of `known`. */
+  private renew(known: Map<string, Node>, entries: readonly TreeEntry[]): Node[] {
+    return entries.map(entry => {
       const child = known.get(entry.path);
       if (!child || child.isContainer !== CONTAINERS.has(entry.kind)) {
         return new Node(entry.path, entry, '');
@@ -471,7 +566,6 @@ export class Catalog implements IDisposable {
       }
       return child;
     });
-    known.forEach(child => child.stop());
   }
 
   private take(node: Node, page: TreePage): void {
@@ -499,15 +593,28 @@ export class Catalog implements IDisposable {
     }
   }
 
+  /** Read the row of a path, if there is one: at the beginning, or wherever the server says that it is. */
   private async readUntil(node: Node, path: string): Promise<void> {
-    const has = (): boolean => node.child(path) !== null;
-    for (let known = -1; !has() && node.error === null && !this._isDisposed; ) {
-      if (node.children !== null && (node.next === null || node.children.length === known)) {
+    this.want(node, 1);
+    await this.whenRead(node);
+    const name = node.path === '' ? path : path.slice(node.path.length + 1);
+    for (const after of [name, `${name}/`]) {
+      if (node.child(path) !== null || node.next === null || node.error !== null || this._isDisposed) {
         return;
       }
-      known = node.children?.length ?? -1;
-      this.want(node, (node.children?.length ?? 0) + NEXT_PAGE);
-      await this.whenRead(node);
+      try {
+        const { offset } = await this.page(node, { after, limit: 1 });
+        if (offset > (node.children?.length ?? 0)) {
+          node.sight = { first: offset, last: offset };
+          this.want(node, 0);
+          await this.whenRead(node);
+        }
+      } catch (reason) {
+        if (!isAborted(reason)) {
+          node.error = toApiError(reason);
+          this.emit();
+        }
+      }
     }
   }
 
@@ -593,7 +700,7 @@ export class Catalog implements IDisposable {
       node.isDirty = true;
       this._settling.ask();
     }
-    node?.children?.forEach(child => this.soilFailed(child));
+    node?.known.forEach(child => this.soilFailed(child));
   }
 
   private onEvent(_: EventFeed, event: CaterEvent): void {
@@ -639,10 +746,9 @@ export class Catalog implements IDisposable {
     for (const top of [this._root, this._search]) {
       const parent = this.lookup(top, top === this._search ? rootOf(path) : parentOf(path));
       const gone = parent?.child(path);
-      if (parent?.children && gone) {
+      if (parent && gone) {
         gone.stop();
-        parent.children = parent.children.filter(child => child !== gone);
-        parent.total -= 1;
+        parent.drop(gone);
       }
       if (top === this._root && parent?.children?.length === 0 && parent.entry.kind === 'directory') {
         this.soilAbove(parent.path); // a directory of a root goes with its last file
@@ -714,7 +820,7 @@ export class Catalog implements IDisposable {
       node.isDirty = node !== this._search;
     }
     if (isDeep) {
-      node.children?.filter(child => child.isContainer).forEach(child => this.soil(child, true));
+      node.known.filter(child => child.isContainer).forEach(child => this.soil(child, true));
     }
   }
 
@@ -729,7 +835,7 @@ export class Catalog implements IDisposable {
         node.error = null;
         this.want(node, node.wanted);
       }
-      node.children?.filter(child => child.isContainer).forEach(visit);
+      node.known.filter(child => child.isContainer).forEach(visit);
     };
     visit(this._root);
     if (this._search) {
@@ -761,17 +867,20 @@ export class Catalog implements IDisposable {
     const walk = (node: Node, depth: number, isStale: boolean): void => {
       // Of a search only the roots in which something was found.
       const children = (node.children ?? []).filter(child => node !== this._search || !isFruitless(child));
-      children.forEach((child, index) => {
+      const siblings = Math.max(node.total, children.length);
+      const show = (child: Node, place: number): void => {
         const stale = isStale || isOutdated(child);
         // What was found is listed flat: only the roots of a search open.
         const opens = child.isContainer && (this._search === null || node === this._search);
         const isExpanded = opens && this.isExpanded(child.path);
-        const place = { place: index + 1, siblings: Math.max(node.total, children.length) };
-        rows.push({ type: 'entry', key: child.path, node: child, depth, isExpanded, ...place, isStale: stale });
+        rows.push({
+          type: 'entry', key: child.path, node: child, depth, isExpanded, place, siblings, isStale: stale
+        });
         if (isExpanded) {
           walk(child, depth + 1, stale);
         }
-      });
+      };
+      children.forEach((child, index) => show(child, index + 1));
       const rest = { parent: node.path, depth };
       if (node.error && node !== this._root) {
         rows.push({ type: 'problem', key: `${node.path}//problem`, ...rest, error: node.error });
@@ -780,11 +889,22 @@ export class Catalog implements IDisposable {
         return;
       }
       // Rows that are not known yet take their room, so that the scroll bar tells the truth.
-      const missing = node.children === null ? (node.isReading ? 1 : 0) : Math.max(node.total - children.length, 0);
-      const count = node.next === null && node.children !== null ? 0 : missing;
-      const pending: Row = { type: 'pending', key: `${node.path}//pending`, ...rest };
-      for (let i = 0; i < count; i += 1) {
-        rows.push(pending);
+      const leave = (place: number, count: number): void => {
+        const row: Row = { type: 'pending', key: `${node.path}//pending`, ...rest, place, index: rows.length };
+        for (let i = 0; i < count; i += 1) {
+          rows.push(row);
+        }
+      };
+      if (node.children === null) {
+        leave(1, node.isReading ? 1 : 0);
+      } else if (node.next !== null) {
+        let place = children.length + 1;
+        for (const [at, child] of node.far.inOrder()) {
+          leave(place, at - place);
+          show(child, at);
+          place = at + 1;
+        }
+        leave(place, node.total - place + 1);
       }
       if (node.children?.length === 0 && node !== this._root && node !== this._search) {
         rows.push({ type: 'empty', key: `${node.path}//empty`, ...rest });

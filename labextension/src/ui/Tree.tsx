@@ -46,7 +46,8 @@ export interface TreeProps {
   onOpen(path: string): void;
   onExpand(path: string, isExpanded: boolean): void;
   onRetry(parent: string): void;
-  onNeed(parent: string, last: number): void;
+  /** Rows of a directory are on the screen that are not known; places count from 1. */
+  onNeed(parent: string, first: number, last: number): void;
   onRename(path: string): void;
   onDelete(path: string): void;
   /** The name was typed; null if it stays as it was. */
@@ -63,6 +64,8 @@ export function Tree(props: TreeProps): ReactElement {
   const [view, setView] = useState({ top: 0, height: 600 });
   const [dropOn, setDropOn] = useState<string | null>(null);
   const typed = useRef({ text: '', at: 0 });
+  /** Where a key goes to, if that is not known yet. */
+  const goal = useRef<{ readonly index: number; readonly step: 1 | -1 } | null>(null);
   const at = rows.findIndex(row => row.type === 'entry' && row.node.path === selected);
 
   const first = Math.max(0, Math.floor(view.top / ROW_HEIGHT) - OVERSCAN);
@@ -82,8 +85,8 @@ export function Tree(props: TreeProps): ReactElement {
 
   // Ask for what is on the screen and not known yet.
   useEffect(() => {
-    for (const [parent, place] of pendingPlaces(rows, first, last)) {
-      onNeed(parent, place);
+    for (const [parent, places] of pendingPlaces(rows, first, last)) {
+      onNeed(parent, places.first, places.last);
     }
   }, [rows, first, last, onNeed]);
 
@@ -111,6 +114,12 @@ export function Tree(props: TreeProps): ReactElement {
   }, [edited]);
 
   const go = (index: number, step: 1 | -1): void => {
+    goal.current = null;
+    if (rows[index]?.type === 'pending') {
+      goal.current = { index, step };
+      scrollTo(index);
+      return;
+    }
     for (let i = index; i >= 0 && i < rows.length; i += step) {
       const row = rows[i];
       if (row?.type === 'entry') {
@@ -120,6 +129,12 @@ export function Tree(props: TreeProps): ReactElement {
       }
     }
   };
+
+  useEffect(() => {
+    if (goal.current && rows[goal.current.index]?.type !== 'pending') {
+      go(goal.current.index, goal.current.step);
+    }
+  }, [rows]);
 
   const typeAhead = (letter: string): void => {
     const now = Date.now();
@@ -261,6 +276,12 @@ export function Tree(props: TreeProps): ReactElement {
       onScroll={event =>
         setView({ top: event.currentTarget.scrollTop, height: event.currentTarget.clientHeight })
       }
+      onMouseDown={() => {
+        goal.current = null;
+      }}
+      onWheel={() => {
+        goal.current = null;
+      }}
       onDragOver={onDragOver}
       onDragLeave={() => setDropOn(null)}
       onDrop={onDrop}
@@ -479,39 +500,22 @@ function press(event: MouseEvent, path: string, props: TreeProps): void {
   document.addEventListener('mouseup', stop, true);
 }
 
-/** For each directory with rows that are not known: the last of them that is on the screen. */
-function pendingPlaces(rows: readonly Row[], first: number, last: number): Map<string, number> {
-  const places = new Map<string, number>();
+interface Places {
+  readonly first: number;
+  readonly last: number;
+}
+
+/** For each directory with rows that are not known: the places of those on the screen. */
+function pendingPlaces(rows: readonly Row[], first: number, last: number): Map<string, Places> {
+  const found = new Map<string, Places>();
   for (let i = first; i < last; i += 1) {
     const row = rows[i];
     if (row?.type === 'pending') {
-      places.set(row.parent, i);
+      const place = row.place + i - row.index;
+      found.set(row.parent, { first: found.get(row.parent)?.first ?? place, last: place });
     }
   }
-  for (const [parent, index] of places) {
-    let begin = index;
-    while (begin > 0 && rows[begin - 1] === rows[index]) {
-      begin -= 1;
-    }
-    const before = rows[begin - 1];
-    // Known children end above; descendants of the last one may lie between, which asks for a bit more.
-    const known = before ? placeWithin(rows, begin - 1, rows[index]?.depth ?? 0) : 0;
-    places.set(parent, known + index - begin + 1);
-  }
-  return places;
-}
-
-function placeWithin(rows: readonly Row[], from: number, depth: number): number {
-  for (let i = from; i >= 0; i -= 1) {
-    const row = rows[i];
-    if (!row || row.depth < depth) {
-      return 0;
-    }
-    if (row.depth === depth && row.type === 'entry') {
-      return row.place;
-    }
-  }
-  return 0;
+  return found;
 }
 
 function parentIndex(rows: readonly Row[], index: number): number {

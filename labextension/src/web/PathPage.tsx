@@ -14,6 +14,7 @@ import type { Wish } from './Dialogs';
 import { Link } from './Link';
 import type { Router } from './router';
 import { isContainer, type Session } from './session';
+import { isOutdated } from './outdated';
 import { namedEntry } from './shared';
 import { Tools } from './Sidebar';
 import { TEXTS } from './texts';
@@ -237,9 +238,16 @@ function Code({ entry, session }: { readonly entry: TreeEntry; readonly session:
   );
 }
 
+/** The code of the viewer has not come. */
+class NotLoaded extends Error {}
+
 /** The chunk of the viewer; asked for again after a failure. */
 const viewer = {
-  load: () => (viewer.component ??= lazy(() => import('../viewer'))),
+  load: () => (viewer.component ??= lazy(viewer.read)),
+  read: () =>
+    import('../viewer').catch(() => {
+      throw new NotLoaded();
+    }),
   forget: () => {
     viewer.component = null;
   },
@@ -280,12 +288,33 @@ function View({ place, session, router }: ViewProps): ReactElement {
   );
 }
 
-/** Shows what went wrong in a viewer, in its place. */
-class Guard extends Component<{ render(): ReactNode }, { failure: string | null }> {
-  override state = { failure: null };
+interface Failure {
+  readonly text: string;
+  /** The page must be loaded again. */
+  readonly isFinal: boolean;
+}
 
-  static getDerivedStateFromError(reason: unknown): { failure: string } {
-    return { failure: reason instanceof Error ? reason.message : String(reason) };
+/** Shows what went wrong in a viewer, in its place. */
+class Guard extends Component<{ render(): ReactNode }, { failure: Failure | null }> {
+  override state: { failure: Failure | null } = { failure: null };
+
+  static getDerivedStateFromError(reason: unknown): { failure: Failure } {
+    const text =
+      reason instanceof NotLoaded
+        ? 'The viewer could not be loaded; the subscriber may be out of reach.'
+        : `The viewer stopped: ${reason instanceof Error ? reason.message : String(reason)}`;
+    return { failure: { text, isFinal: false } };
+  }
+
+  override componentDidCatch(reason: unknown): void {
+    if (reason instanceof NotLoaded) {
+      void isOutdated(document).then(isOld => {
+        if (isOld) {
+          const text = 'The subscriber was updated since this page was loaded. Load it again to go on.';
+          this.setState({ failure: { text, isFinal: true } });
+        }
+      });
+    }
   }
 
   override render(): ReactNode {
@@ -297,9 +326,13 @@ class Guard extends Component<{ render(): ReactNode }, { failure: string | null 
       <div data-state="error">
         <Notice
           kind="error"
-          text={`The viewer stopped: ${String(failure)}`}
-          action="Retry"
+          text={failure.text}
+          action={failure.isFinal ? 'Load the page again' : 'Retry'}
           onAction={() => {
+            if (failure.isFinal) {
+              window.location.reload();
+              return;
+            }
             viewer.forget();
             this.setState({ failure: null });
           }}

@@ -27,7 +27,7 @@ export function Sidebar({ session, router, onWish }: SidebarProps): ReactElement
   const { catalog, uploads } = session;
   useSignal(catalog.changed, uploads.changed);
   const [edited, setEdited] = useState<string | null>(null);
-  const need = useRef((parent: string, last: number) => catalog.need(parent, last));
+  const need = useRef((parent: string, first: number, last: number) => catalog.need(parent, first, last));
   const box = useRef<HTMLDivElement>(null);
   const entryOf = (path: string | null): TreeEntry | null =>
     path === null ? null : (catalog.find(path)?.entry ?? null);

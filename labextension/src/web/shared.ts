@@ -17,7 +17,7 @@ export function sharedTree(api: TreeApi, shared: string): TreeApi {
       const depth = path === '' ? 0 : path.split('/').length;
       const next = shared.split('/').slice(0, depth + 1).join('/');
       const entry = next === shared ? await ownEntry(api, shared, signal) : namedEntry(next, 'directory');
-      return { path, entries: [entry], next: null, total: 1, state: 'fresh' } as TreePage;
+      return { path, entries: [entry], next: null, total: 1, offset: 0, state: 'fresh' } as TreePage;
     }
   };
 }

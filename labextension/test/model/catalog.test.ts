@@ -142,21 +142,122 @@ describe('pages', () => {
   });
 
   test('lines on the screen are read, and not all the others', async () => {
-    catalog.need('foo', 1500);
+    catalog.need('foo', 1460, 1500);
     await settle();
 
     assert.equal(catalog.rows[2 + 1499]?.type, 'entry');
     assert.equal(subscriber.nasked('foo'), 3);
   });
 
-  test('the last line can be reached', async () => {
-    catalog.need('foo', 100_000);
-    for (let i = 0; i < 40; i += 1) {
+  const nameAt = (index: number): string | undefined => {
+    const row = catalog.rows[index];
+    return row?.type === 'entry' ? row.node.entry.name : row?.type;
+  };
+
+  test('the last line can be reached, without all that is before it', async () => {
+    catalog.need('foo', 99_960, 100_000);
+    await settle();
+
+    assert.equal(nameAt(100_001), 'f099999');
+    assert.equal(subscriber.nasked('foo'), 2);
+    assert.equal(catalog.rows.length, 2 + 100_000);
+    const row = catalog.rows[100_001];
+    assert.ok(row?.type === 'entry');
+    assert.deepEqual([row.place, row.siblings], [100_000, 100_000]);
+    assert.equal(catalog.find('foo/f099999')?.path, 'foo/f099999');
+  });
+
+  test('who scrolls on from there reads on, up and down', async () => {
+    catalog.need('foo', 50_000, 50_040);
+    await settle();
+    const known = catalog.rows.flatMap((row, at) => (row.type === 'entry' && at > 202 ? [at - 1] : []));
+    const [first = 0, last = 0] = [known[0], known.at(-1)];
+    catalog.need('foo', first - 20, first - 1);
+    await settle();
+    catalog.need('foo', last + 1, last + 20);
+    await settle();
+
+    assert.equal(subscriber.nasked('foo'), 4);
+    for (const place of [first - 400, first - 1, first, last, last + 1, last + 400]) {
+      assert.equal(nameAt(1 + place), `f${String(place - 1).padStart(6, '0')}`);
+    }
+  });
+
+  test('what lies between is read when it is come to, and nothing is there twice', async () => {
+    catalog.need('foo', 3_000, 3_040);
+    await settle();
+    for (let last = 400; last < 4_000; last += 400) {
+      catalog.need('foo', last - 40, last);
       await settle();
     }
 
-    const last = catalog.rows[100_001];
-    assert.equal(last?.type === 'entry' && last.node.entry.name, 'f099999');
+    const names = catalog.rows.slice(2, 3_602).map((_, i) => nameAt(2 + i));
+    assert.deepEqual(names, files('foo', 3_600).map(each => each.name));
+  });
+
+  test('a change keeps what is on the screen', async () => {
+    catalog.need('foo', 99_960, 100_000);
+    await settle();
+    subscriber.put('foo', ...files('foo', 100_010).slice(1));
+    catalog.refresh('foo');
+    await settle();
+
+    assert.equal(nameAt(2), 'f000001');
+    assert.equal(nameAt(100_000), 'f099999');
+    assert.equal(catalog.rows.length, 2 + 100_009);
+  });
+
+  test('what is removed leaves no gap, wherever it was', async () => {
+    catalog.need('foo', 99_960, 100_000);
+    await settle();
+    const remove = (path: string): void => feed.happened.emit({ type: 'dataset-removed', root: 'foo', path });
+    remove('f000003');
+    remove('f099990');
+
+    assert.equal(nameAt(2 + 3), 'f000004');
+    assert.equal(nameAt(99_999), 'f099999');
+    assert.equal(nameAt(99_990), 'f099989');
+    assert.equal(nameAt(99_991), 'f099991');
+    assert.equal(catalog.rows.length, 2 + 99_998);
+    assert.equal(catalog.find('foo/f099990'), null);
+  });
+
+  test('places of what is gone meanwhile are not asked for again and again', async () => {
+    const tree = subscriber.tree.bind(subscriber);
+    subscriber.tree = async (path, options, signal) => {
+      const page = await tree(path, options, signal);
+      return options?.offset === undefined ? page : { ...page, entries: page.entries.slice(3) };
+    };
+    catalog.need('foo', 50_000, 50_040);
+    await settle();
+    const count = subscriber.nasked('foo');
+    catalog.need('foo', 50_000, 50_040);
+    await settle();
+
+    assert.equal(subscriber.nasked('foo'), count);
+  });
+
+  test('a link leads to a row far down with few questions', async () => {
+    await catalog.reveal('foo/f080000');
+
+    assert.equal(catalog.selected, 'foo/f080000');
+    assert.equal(nameAt(2 + 80_000), 'f080000');
+    assert.ok(subscriber.nasked('foo') <= 3);
+    await catalog.reveal('foo/none');
+    assert.ok(subscriber.nasked('foo') <= 6);
+  });
+
+  test('directories far down open', async () => {
+    const many = files('foo', 10_000).map(each => ({ ...each, kind: 'directory' as const }));
+    subscriber.put('foo', ...many);
+    subscriber.put('foo/f009999', entry('foo/f009999/a.txt', 'text'));
+    catalog.refresh('foo');
+    await settle();
+    await catalog.reveal('foo/f009999/a.txt');
+    await settle();
+
+    assert.equal(nameAt(1 + 10_000 + 1), 'a.txt');
+    assert.equal(catalog.find('foo/f009999/a.txt')?.path, 'foo/f009999/a.txt');
   });
 
   test('lines tell their place among all, not among those that are known', () => {
@@ -166,7 +267,7 @@ describe('pages', () => {
   });
 
   test('a refresh keeps as much as was read', async () => {
-    catalog.need('foo', 1500);
+    catalog.need('foo', 1460, 1500);
     await settle();
     catalog.refresh();
     await settle();

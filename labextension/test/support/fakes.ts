@@ -110,12 +110,15 @@ export class FakeSubscriber {
     if (filter) {
       all = all.filter(item => item.name.includes(filter));
     }
-    const start = options.after ? all.findIndex(item => item.path === options.after) + 1 : 0;
+    const behind = `${path}/${options.after}`.replace(/\/$/, '');
+    const start = options.after
+      ? all.findIndex(item => item.path === options.after || item.path === behind) + 1
+      : (options.offset ?? 0);
     const limit = options.limit ?? 200;
     const entries = all.slice(start, start + limit);
     const last = entries[entries.length - 1];
     const next = start + limit < all.length && last ? last.path : null;
-    return { path, entries, next, total: all.length, state: 'fresh', age_s: 0, writable: false };
+    return { path, entries, next, total: all.length, offset: start, state: 'fresh', age_s: 0, writable: false };
   }
 
   /** How often a directory was read. */

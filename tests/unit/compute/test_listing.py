@@ -39,6 +39,14 @@ def test_pages_together_are_all_items_in_order(found: list[str], limit: int) -> 
     assert sorted(pages) == sorted(found)
 
 
+@given(items, st.integers(0, 12), st.integers(1, 5))
+def test_a_page_may_begin_at_any_item(found: list[str], offset: int, limit: int) -> None:
+    keys = sorted_keys(found)
+    page = cut(keys, None, limit, offset=offset)
+    assert page.items == [item_of(key) for key in keys][offset : offset + limit]
+    assert page.offset == min(offset, len(keys))
+
+
 @given(items, names)
 def test_a_page_may_begin_behind_what_is_gone(found: list[str], gone: str) -> None:
     keys = sorted_keys(found)

@@ -60,3 +60,20 @@ def test_a_new_generation_leaves_the_version_of_names(tmp_path: Path) -> None:
         before = catalog.names_version("r")
         catalog.upsert("r", [make_entry("a")])
         assert catalog.names_version("r") == before
+
+
+def test_the_version_of_entries_changes_with_all_that_is_known_of_a_root(tmp_path: Path) -> None:
+    with Catalog(tmp_path / "c.sqlite") as catalog:
+        other = catalog.entries_version("other")
+        versions = [catalog.entries_version("r")]
+        for change in (
+            lambda: catalog.upsert("r", [make_entry("a")]),
+            lambda: catalog.upsert("r", [make_entry("a")]),
+            lambda: catalog.remove("r", ["a"]),
+            lambda: catalog.replace_root("r", [[]]),
+            lambda: catalog.forget_root("r"),
+        ):
+            change()
+            versions.append(catalog.entries_version("r"))
+        assert versions == sorted(set(versions))
+        assert catalog.entries_version("other") == other

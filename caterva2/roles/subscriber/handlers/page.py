@@ -5,7 +5,9 @@ They are no part of the API, so the endpoint table does not have them.
 
 from __future__ import annotations
 
+import hashlib
 import html
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from urllib.parse import quote
 
@@ -101,7 +103,8 @@ class PageHandler(BaseHandler[Page]):
         if text is None:
             self.send_bytes(NOT_BUILT.encode(), HTML, status=503)
         else:
-            self.send_bytes(text.encode(), HTML)
+            body = text.encode()
+            self.send_bytes(body, HTML, etag=hashlib.sha256(body).hexdigest()[:16])
 
 
 class StaticHandler(BaseHandler[Page]):
@@ -118,7 +121,11 @@ class StaticHandler(BaseHandler[Page]):
         self.set_header("Cache-Control", YEAR if asset.immutable else "no-cache")
         if form.encoding is not None:
             self.set_header("Content-Encoding", form.encoding)
-        self.send_bytes(form.body, asset.media, etag=form.etag)
+
+        async def read(start: int, stop: int) -> AsyncIterator[bytes]:
+            yield form.body[start:stop]
+
+        await self.send_ranges(read, len(form.body), etag=form.etag, media=asset.media)
 
 
 class DoorHandler(BaseHandler[Page]):
