@@ -20,7 +20,7 @@ LINE_POINTS = 1024
 """Items of a line; of more every k-th is shown."""
 TABLE_ROWS, TABLE_COLUMNS = 20, 10
 LONG_ENOUGH = (16, 5, 2)
-"""Lengths below which an axis is not drawn if two others are longer: those of bands, of components, of nothing."""
+"""Lengths below which an axis is not drawn if two others are longer: bands, components, single items."""
 
 
 class Mode(StrEnum):

@@ -44,7 +44,7 @@ export function isColors(shape: readonly number[], dtype: DType): boolean {
   return shape.length >= 3 && isByte(dtype) && (last === 3 || last === 4);
 }
 
-/** Lengths below which an axis is not drawn if two others are longer: those of bands, of components, of nothing. */
+/** Lengths below which an axis is not drawn if two others are longer: bands, components, single items. */
 const LONG_ENOUGH = [16, 5, 2];
 
 /**
