@@ -59,6 +59,9 @@ class Browser(w.VBox):  # type: ignore[misc]  # ipywidgets has no types
         Where it begins; it does not go above.
     """
 
+    # ipywidgets 7 has one, which shows the widget and nothing that is left of it.
+    _ipython_display_ = None
+
     def __init__(self, directory: Directory) -> None:
         self._top = directory
         self._entries: list[TreeEntry] = []

@@ -55,6 +55,8 @@ class Viewer(w.VBox):  # type: ignore[misc]  # ipywidgets has no types
     """
 
     view = traitlets.Instance(View)
+    # ipywidgets 7 has one, which shows the widget and nothing that is left of it.
+    _ipython_display_ = None
 
     def __init__(self, source: Source) -> None:
         self._source = source
