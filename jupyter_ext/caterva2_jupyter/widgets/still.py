@@ -75,8 +75,9 @@ class Still:
         from IPython.display import publish_display_data
 
         name = _name(self._widget)
-        # JupyterLab gives this class to an output only when there is no widget for it.
-        lost = "> .jp-OutputArea-output.jupyter-widgets"
+        # JupyterLab gives this class to an output only when there is no widget for it; pages of nbconvert,
+        # which are no Lumino widgets, always do.
+        lost = "> .lm-Widget.jp-OutputArea-output.jupyter-widgets"
         line = f".jp-OutputArea-child:has(.{name}) + .jp-OutputArea-child:has({lost})"
         style = f"<style>{line} {{ display: none; }}</style>"
         left = {"text/plain": "", "text/html": f'<div class="{name}">{style}{self._draw()}</div>'}

@@ -82,7 +82,7 @@ def test_what_is_left_without_a_kernel_is_an_output_that_the_widget_hides(
     assert f'class="caterva2-still-{model}"' in left["data"]["text/html"]
     assert "(6, 40, 50)" in left["data"]["text/html"]
     assert "data:image/png;base64," in left["data"]["text/html"]
-    assert ".jp-OutputArea-output.jupyter-widgets) { display: none; }" in left["data"]["text/html"]
+    assert ".lm-Widget.jp-OutputArea-output.jupyter-widgets) { display: none; }" in left["data"]["text/html"]
     states = [m["data"].get("state", {}) for m in contents(sent, "comm_open")]
     assert any(f".caterva2-still-{model}" in str(state.get("value")) for state in states)
 
