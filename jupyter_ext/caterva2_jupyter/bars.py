@@ -40,9 +40,9 @@ def progress(label: str = "") -> Generator[Report | None, None, None]:
     try:
         yield bar
     except BaseException:
-        bar.finish("danger")
+        bar.finish(failed=True)
         raise
-    bar.finish("success")
+    bar.finish()
 
 
 class Bar:
@@ -54,6 +54,8 @@ class Bar:
         self._bar = w.FloatProgress(min=0.0, max=1.0, layout=w.Layout(width="320px"))
         self._text = w.HTML()
         self.widget: Any = w.HBox([w.HTML(html.escape(label)), self._bar, self._text])
+        self._label = label
+        self._handle: Any = None
         self._began = time.monotonic()
         self._shown = 0.0
         self._done = 0
@@ -71,17 +73,30 @@ class Bar:
         """Put it below the cell."""
         from IPython.display import display
 
-        display(self.widget)  # type: ignore[no-untyped-call]
+        self._handle = display(self.widget, display_id=True)  # type: ignore[no-untyped-call]
 
-    def finish(self, style: str) -> None:
-        """Tell that it ended."""
-        if style == "success":
+    def finish(self, *, failed: bool = False) -> None:
+        """Tell that it ended; what is left is no widget, so that a saved notebook shows it too."""
+        from IPython.display import HTML
+
+        if not failed:
             self._total = self._total or self._done or None
             self._done = self._total or self._done
         self._update()
-        if style == "success":
+        if not failed:
             self._bar.value = 1.0
-        self._bar.bar_style = style
+        self._bar.bar_style = "danger" if failed else "success"
+        if self._handle is not None:
+            self._handle.update(HTML(self.still_html(failed=failed)))  # type: ignore[no-untyped-call]
+        for each in (*self.widget.children, self.widget):
+            each.close()
+
+    def still_html(self, *, failed: bool) -> str:
+        """Return what is left of it."""
+        style = f"width:320px; vertical-align:middle; accent-color:{'#d32f2f' if failed else '#388e3c'}"
+        bar = f'<progress max="1" value="{self._bar.value:g}" style="{style}"></progress>'
+        end = ", failed" if failed else ""
+        return f"{html.escape(self._label)} {bar} {self._text.value}{end}"
 
     def _update(self) -> None:
         from caterva2.client.display import nbytes_text

@@ -191,10 +191,18 @@ def _show_arguments(parser: Parser) -> None:
         "path", metavar="PATH", nargs="+",
         help="a dataset or file; a slice in brackets, such as foo/ds.b2nd[0:10, 5], gives an array",
     )  # fmt: skip
+    parser.add_argument(
+        "--filter", metavar="CONDITION", help="an array of only these rows of a structured array"
+    )
+    parser.add_argument(
+        "--sortby", metavar="COLUMNS", help="an array of the rows in this order, such as --sortby=-a,b"
+    )
 
 
 def _show(context: Context, args: argparse.Namespace) -> object:
     path, text = split_slice(" ".join(args.path))
+    if args.filter is not None or args.sortby is not None:
+        return context.client.filter(path, args.filter, sortby=args.sortby, slice_=text)
     found = context.client.get(path.rstrip("/"))
     if isinstance(found, Directory) and text:
         raise NotADataset(f"{path} is a directory; it has no slices")
@@ -266,7 +274,9 @@ def _put_arguments(parser: Parser) -> None:
     parser.add_argument(
         "local", metavar="LOCAL", help="a file, a directory, or a variable that holds an array"
     )
-    parser.add_argument("path", metavar="PATH", help="where to, such as @personal/name.b2nd")
+    parser.add_argument(
+        "path", metavar="PATH", help="where to, such as @personal/name.b2nd, or a directory that exists"
+    )
     parser.add_argument(
         "--unpack", action="store_true", help="LOCAL is a .zip or .tar.gz: store its members below PATH"
     )

@@ -6,6 +6,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from caterva2.errors import Caterva2Error
@@ -21,6 +22,7 @@ FRESH_S = 10.0
 """What a server said counts so long."""
 PAGE = 1000
 
+_UNSAFE = re.compile(r"""[\s'"\\]""")
 _LINE = re.compile(r"\s*(?:[\w\s,.\[\]\"']+=\s*)?%{1,2}caterva2\s+(?P<rest>.*)", re.DOTALL)
 _OPEN_QUOTE = re.compile(r"""(?:[^'"]|'[^']*'|"[^"]*")*['"](?P<path>[^'"]*)""")
 
@@ -70,33 +72,85 @@ class Completer:
             return quoted["path"], self._paths.starting_with(quoted["path"])
         if before.lstrip().startswith("%%"):
             return "", []
-        words = match["rest"].split()
-        fragment = "" if not words or before[-1].isspace() else words.pop()
-        fragment = fragment.lstrip("'\"")
+        words, last = split_open(match["rest"])
         if not words:
             names = [name for command in COMMANDS for name in (command.name, *command.aliases)]
-            return fragment, sorted(name for name in names if name.startswith(fragment))
-        command = find_command(words[0])
-        if command is None:
-            return fragment, []
-        return self._argument(command, words[1:], fragment)
+            found = sorted(name for name in names if name.startswith(last.text))
+        else:
+            command = find_command(words[0])
+            if command is None:
+                return last.written, []
+            takes = _takes(command, words[1:], last)
+            last = last.behind("=") if takes == "operand" else last
+            found = self._argument(command, takes, last.text)
+        return last.written, [last.spell(text) for text in found]
 
-    def _argument(self, command: Command, words: Sequence[str], fragment: str) -> tuple[str, list[str]]:
-        if fragment.startswith("-"):
-            return fragment, [option for option in _options(command) if option.startswith(fragment)]
-        at = sum(not word.startswith("-") for word in words)
-        takes = command.takes[at] if at < len(command.takes) else ""
-        if takes == "operand":
-            _, equals, fragment = fragment.partition("=")
-            return fragment, self._paths.starting_with(fragment) if equals else []
-        if takes == "path":
-            return fragment, self._paths.starting_with(fragment)
+    def _argument(self, command: Command, takes: str, text: str) -> list[str]:
+        if takes == "option":
+            return [option for option in _options(command) if option.startswith(text)]
+        if takes in {"path", "operand"}:
+            return self._paths.starting_with(text)
         if takes == "root":
-            roots = [path.rstrip("/") for path in self._paths.starting_with(fragment.partition("/")[0])]
-            return fragment, roots
-        if takes == "server":
-            return fragment, _servers(fragment)
-        return fragment, []
+            return [path.rstrip("/") for path in self._paths.starting_with(text.partition("/")[0])]
+        return _servers(text) if takes == "server" else []
+
+
+@dataclass(frozen=True)
+class Word:
+    """The word at the cursor.
+
+    Attributes
+    ----------
+    text
+        What it means.
+    written
+        How it stands there, behind the quote that is still open.
+    quote
+        The quote that is still open; empty for none.
+    """
+
+    text: str
+    written: str
+    quote: str = ""
+
+    def behind(self, mark: str) -> Word:
+        """Return what stands behind a character that is in it."""
+        return Word(self.text.partition(mark)[2], self.written.partition(mark)[2], self.quote)
+
+    def spell(self, text: str) -> str:
+        """Return how a text is written in its place, so that it is one word."""
+        if self.quote == "'":
+            return text.replace("'", r"'\''")
+        if self.quote == '"':
+            return re.sub(r'(["\\])', r"\\\1", text)
+        return _UNSAFE.sub(r"\\\g<0>", text)
+
+
+def split_open(line: str) -> tuple[list[str], Word]:
+    """Split the beginning of a line as the magics split a line: into whole words, and the word at its end."""
+    words: list[str] = []
+    text, quote = "", ""
+    start, opened = 0, None  # of the word; behind the quote that it begins with
+    chars = iter(enumerate(line))
+    for at, char in chars:
+        begins = at == start
+        if char == "\\" and quote != "'" and at + 1 < len(line):
+            _, after = next(chars)
+            # Between double quotes a backslash is one, unless something follows that needs it.
+            text += after if not quote or after in {'"', "\\"} else char + after
+        elif char == quote:
+            quote, opened = "", None
+        elif quote:
+            text += char
+        elif char in {"'", '"'}:
+            quote, opened = char, at + 1 if begins else None
+        elif char.isspace():
+            if not begins:
+                words.append(text)
+            text, start = "", at + 1
+        else:
+            text += char
+    return words, Word(text, line[opened or start :], quote if opened else "")
 
 
 class Paths:
@@ -154,6 +208,15 @@ class Paths:
             self._kept[key] = (time.monotonic(), found)
             self._asked.pop(key, None)
         done.set()
+
+
+def _takes(command: Command, words: Sequence[str], last: Word) -> str:
+    """Return what a command takes in the place of its last word, behind others."""
+    if last.text.startswith("-"):
+        return "option"
+    at = sum(not word.startswith("-") for word in words)
+    takes = command.takes[at] if at < len(command.takes) else ""
+    return "" if takes == "operand" and "=" not in last.written else takes
 
 
 def _options(command: Command) -> list[str]:

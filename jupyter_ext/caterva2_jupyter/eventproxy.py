@@ -23,10 +23,12 @@ PATIENCE_S = 5.0
 """So long a page that comes waits for the connection to the subscriber."""
 AGAIN_S = 5.0
 """Pause before asking again for what was refused."""
+LINGER_S = 60.0
+"""So long the connection is kept when the last page is gone: it may come again at once."""
 
 
 class EventRelay:
-    """Follows a subscriber as soon as somebody listens, and tells all of them what it hears.
+    """Follows a subscriber for as long as somebody listens, and tells all of them what it hears.
 
     Listeners are told with numbers of our own, so that they resume here; what was missed upstream comes
     as a `Resync`. When the subscriber goes away they are sent away too, as if they were its own.
@@ -50,6 +52,7 @@ class EventRelay:
         self._ending: set[asyncio.Task[None]] = set()
         self._stands = asyncio.Event()
         self._leave: set[Callable[[], None]] = set()
+        self._idle: asyncio.TimerHandle | None = None
         self._position: tuple[str, int] | None = None
         self._refusal: Caterva2Error | None = None
         self._standing: asyncio.Task[None] | None = None
@@ -70,6 +73,7 @@ class EventRelay:
         """
         if self._closed:
             raise ConnectFailed(f"cannot follow the events of {self._shown}: Jupyter stops")
+        self._stop_idling()
         if self._task is None:
             self._task = asyncio.create_task(self._follow(), name=f"events of {self._shown}")
         try:
@@ -77,36 +81,66 @@ class EventRelay:
                 await self._stands.wait()
         except TimeoutError as exc:
             raise self._refusal or ConnectFailed(f"cannot follow the events of {self._shown}") from exc
+        finally:
+            # Who asked may be gone before he joins.
+            self._idle_if_alone()
 
     def join(self, leave: Callable[[], None]) -> None:
         """Have `leave` called when the subscriber goes away."""
+        self._stop_idling()
         self._leave.add(leave)
 
     def part(self, leave: Callable[[], None]) -> None:
         """Undo `join`."""
         self._leave.discard(leave)
+        self._idle_if_alone()
 
     def restart(self) -> None:
         """Connect again, for another asks now: what may be seen is no longer the same."""
-        if self._task is None:
+        if self._closed:
             return
-        self._ending.add(self._task)
-        self._task.add_done_callback(self._ending.discard)
-        self._task.cancel()
+        if self._task is not None:
+            self._give_up()
+            self._task = asyncio.create_task(self._follow(), name=f"events of {self._shown}")
         self._position = None
-        self._task = asyncio.create_task(self._follow(), name=f"events of {self._shown}")
         self.hub.publish(Resync())
 
     async def close(self) -> None:
         """Stop; listeners are sent away."""
         self._closed = True
-        task, self._task = self._task, None
-        if task is not None:
-            task.cancel()
-            await asyncio.wait([task, *self._ending])
+        self._stop_idling()
+        self._give_up()
+        if self._ending:
+            await asyncio.wait(self._ending)
         self.hub.close()
         self._stands.clear()
         self._send_away()
+
+    def _give_up(self) -> None:
+        task, self._task = self._task, None
+        if task is not None:
+            self._ending.add(task)
+            task.add_done_callback(self._ending.discard)
+            task.cancel()
+
+    def _idle_if_alone(self) -> None:
+        self._stop_idling()
+        if not self._leave and not self._closed:
+            self._idle = asyncio.get_running_loop().call_later(LINGER_S, self._rest)
+
+    def _rest(self) -> None:
+        """Give the connection up until somebody listens again; then it goes on where it broke."""
+        self._idle = None
+        self._give_up()
+        self._stands.clear()
+        if self._position is None:
+            # Nothing will tell what happens from now on.
+            self.hub.publish(Resync())
+
+    def _stop_idling(self) -> None:
+        if self._idle is not None:
+            self._idle.cancel()
+            self._idle = None
 
     async def _follow(self) -> None:
         while True:

@@ -65,7 +65,7 @@ class Caterva2Magics(Magics):
             %caterva2 expr NAME EXPRESSION    a dataset that is computed when it is read
 
         What a command finds is its value: ``ds = %caterva2 open foo/ds.b2nd``.
-        Tab completes commands, roots and paths.
+        Tab completes commands, roots and paths; paths with blanks are quoted.
 
         A cell is an expression over datasets::
 

@@ -272,6 +272,29 @@ def test_a_root_without_its_publisher_is_marked_offline(lab: LabPage, site: Site
     expect(lab.row("foo")).not_to_contain_text("offline", timeout=LATE_MS)
 
 
+def test_a_notebook_that_is_opened_again_shows_what_its_widgets_left(
+    lab: LabPage, site: Site, workspace: str
+) -> None:
+    code = 'import caterva2_jupyter\ncaterva2_jupyter.show("foo/stack.b2nd")'
+    name = site.lab.add_notebook("again.ipynb", code)
+    lab.open(site.lab.lab_url(workspace, name))
+    lab.wait_kernel()
+    output = lab.run_cell(0)
+    expect(output.locator("img:visible")).to_have_count(1, timeout=LATE_MS)  # the widget's, not what is left
+    lab.page.keyboard.press("ControlOrMeta+S")
+    until(lambda: "caterva2-still" in (site.lab.notebooks / name).read_text(), "the saved notebook")
+    site.lab.end_kernels()
+
+    lab.open(site.lab.lab_url(f"{workspace}-again", name))
+
+    left = lab.cell(0).locator(".jp-OutputArea")
+    expect(left.get_by_text("(64, 128, 192)")).to_be_visible()
+    expect(left.locator("img:visible")).to_have_count(1)
+    lost = left.get_by_text("model not found")
+    lost.wait_for(state="attached")
+    expect(lost).to_be_hidden()
+
+
 def test_notebook_7_has_the_sidebar_too(lab: LabPage, site: Site) -> None:
     name = site.lab.add_notebook("seven.ipynb", "")
     lab.open(site.lab.notebook_url(name))

@@ -61,6 +61,12 @@ class JupyterLab:
         (self.notebooks / name).write_text(json.dumps(content))
         return name
 
+    def end_kernels(self) -> None:
+        """End all kernels, as if they had been shut down from the list of what runs."""
+        with self.server.client() as client:
+            for kernel in client.get("api/kernels").raise_for_status().json():
+                client.delete(f"api/kernels/{kernel['id']}").raise_for_status()
+
 
 def _cell(number: int, code: str) -> dict[str, Any]:
     return {

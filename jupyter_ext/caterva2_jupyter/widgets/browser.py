@@ -15,7 +15,7 @@ from caterva2.errors import Caterva2Error
 from caterva2.model.trees import TreeEntry, TreeKind
 from caterva2_jupyter.widgets.latest import Latest
 from caterva2_jupyter.widgets.sources import DatasetSource
-from caterva2_jupyter.widgets.still import hider, widget_bundle
+from caterva2_jupyter.widgets.still import Still, hider
 from caterva2_jupyter.widgets.viewer import THUMBNAIL_WAIT_S, Viewer
 
 if TYPE_CHECKING:
@@ -59,11 +59,15 @@ class Browser(w.VBox):  # type: ignore[misc]  # ipywidgets has no types
         Where it begins; it does not go above.
     """
 
+    # ipywidgets 7 has one, which shows the widget and nothing that is left of it.
+    _ipython_display_ = None
+
     def __init__(self, directory: Directory) -> None:
         self._top = directory
         self._entries: list[TreeEntry] = []
         self._next: str | None = None
         self._total = 0
+        self._still = Still(self, self.static_html, lambda: bool(self._entries))
         self._setting = False
         self.wanted = Wanted()
         self.error: str | None = None
@@ -126,7 +130,7 @@ class Browser(w.VBox):  # type: ignore[misc]  # ipywidgets has no types
 
     def _repr_mimebundle_(self, **how: object) -> dict[str, Any]:
         self._latest.settle(THUMBNAIL_WAIT_S)
-        return widget_bundle(self, self.static_html())
+        return self._still.bundle()
 
     def static_html(self) -> str:
         """Return what a notebook shows that is read without its kernel: the first rows."""
@@ -197,6 +201,7 @@ class Browser(w.VBox):  # type: ignore[misc]  # ipywidgets has no types
         if page.state != "fresh":
             notes.append(f"its publisher is away; as it was {page.age_s:.0f} s ago")
         self._status.value = f"<small>{html.escape(' · '.join(notes))}</small>"
+        self._still.complete()
 
     def _show_file(self, wanted: Wanted, below: str) -> None:
         found = self._top[below]

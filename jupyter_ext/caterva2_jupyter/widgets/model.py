@@ -19,6 +19,8 @@ POINTS = 512
 LINE_POINTS = 1024
 """Items of a line; of more every k-th is shown."""
 TABLE_ROWS, TABLE_COLUMNS = 20, 10
+LONG_ENOUGH = (16, 5, 2)
+"""Lengths below which an axis is not drawn if two others are longer: bands, components, single items."""
 
 
 class Mode(StrEnum):
@@ -124,8 +126,8 @@ class View:
 
     @classmethod
     def of(cls, subject: Subject) -> Self:
-        """Return the first view: the last two axes, the middle of the others."""
-        axes = [i for i in range(subject.ndim) if not (subject.has_colours and i == subject.ndim - 1)]
+        """Return the first view: `first_axes`, the middle of the others."""
+        axes = first_axes(subject.shape[:-1] if subject.has_colours else subject.shape)
         columns = axes[-1] if axes else None
         rows = axes[-2] if len(axes) > 1 else None
         if subject.fields:
@@ -326,6 +328,29 @@ class Plane:
             return None
         last: int = max(0, self.data.shape[at] - 1)
         return min((position - start) // self.steps[at], last)
+
+
+def first_axes(shape: Sequence[int]) -> tuple[int, ...]:
+    """Return the axes that a plane shows at first: the last two that are long enough.
+
+    So a picture of three channels, or a series of twelve months, is not seen as a strip. The
+    viewer of JupyterLab has the same rule: ``firstAxes`` of ``labextension/src/viewer/selection.ts``.
+
+    Parameters
+    ----------
+    shape
+        Lengths (n,) of the axes that may be drawn.
+
+    Returns
+    -------
+    tuple of int
+        Two axes, rows first; fewer if there are no more.
+    """
+    for least in LONG_ENOUGH:
+        found = [axis for axis, n in enumerate(shape) if n >= least]
+        if len(found) >= 2:
+            return tuple(found[-2:])
+    return tuple(range(len(shape)))[-2:]
 
 
 def _is_number(dtype: np.dtype[Any]) -> bool:

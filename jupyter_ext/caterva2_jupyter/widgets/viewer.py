@@ -22,7 +22,7 @@ from caterva2_jupyter.widgets import drawing, render
 from caterva2_jupyter.widgets.controls import Change, Controls, shown
 from caterva2_jupyter.widgets.latest import Latest
 from caterva2_jupyter.widgets.model import Plane, Range, Subject, View
-from caterva2_jupyter.widgets.still import hider, widget_bundle
+from caterva2_jupyter.widgets.still import Still, hider
 
 if TYPE_CHECKING:
     from caterva2_jupyter.widgets.sources import Source
@@ -55,12 +55,15 @@ class Viewer(w.VBox):  # type: ignore[misc]  # ipywidgets has no types
     """
 
     view = traitlets.Instance(View)
+    # ipywidgets 7 has one, which shows the widget and nothing that is left of it.
+    _ipython_display_ = None
 
     def __init__(self, source: Source) -> None:
         self._source = source
         self._planes: OrderedDict[tuple[object, ...], Plane] = OrderedDict()
         self._is_outdated = False
         self._thumbnail: bytes | None = None
+        self._still = Still(self, self.static_html, lambda: self._thumbnail is not None)
         self.error: str | None = None
         """Why nothing is shown; None if something is."""
         self.value: Any = None
@@ -159,7 +162,7 @@ class Viewer(w.VBox):  # type: ignore[misc]  # ipywidgets has no types
 
     def _repr_mimebundle_(self, **how: object) -> dict[str, Any]:
         self._latest.settle(THUMBNAIL_WAIT_S)
-        return widget_bundle(self, self.static_html())
+        return self._still.bundle()
 
     def static_html(self) -> str:
         """Return what a notebook shows that is read without its kernel: facts and a thumbnail."""
@@ -270,6 +273,7 @@ class Viewer(w.VBox):  # type: ignore[misc]  # ipywidgets has no types
         drawn = drawing.draw(view, plane)
         if self._thumbnail is None:
             self._thumbnail = drawing.thumbnail(view, plane)
+            self._still.complete()
         self._hints.value = ""
         if drawn.picture is not None:
             self._image.value = drawn.picture

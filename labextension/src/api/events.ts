@@ -1,5 +1,5 @@
-/** The stream of changes: one websocket, kept open, continued where it broke. */
-import type { IDisposable } from '@lumino/disposable';
+/** The stream of changes: one websocket, open as long as somebody listens, continued where it broke. */
+import { DisposableDelegate, type IDisposable } from '@lumino/disposable';
 import { Signal, type ISignal } from '@lumino/signaling';
 
 import type { CaterEvent, Envelope } from './types';
@@ -7,7 +7,8 @@ import type { CaterEvent, Envelope } from './types';
 /** Waiting times before the first, second, … attempt, in milliseconds; the last one repeats. */
 const PAUSES_MS = [500, 1_000, 2_000, 4_000, 8_000, 15_000];
 
-export type FeedState = 'connecting' | 'open' | 'waiting' | 'closed';
+/** `idle`: nobody listens. */
+export type FeedState = 'idle' | 'connecting' | 'open' | 'waiting' | 'closed';
 
 /** What opens the stream, `Api.openEvents` for example. */
 export type OpenEvents = (since?: { epoch: string; seq: number }) => WebSocket;
@@ -54,11 +55,18 @@ export class EventStream implements EventFeed, IDisposable {
     return this._state === 'closed';
   }
 
-  /** Open the stream; harmless if it is open. */
-  start(): void {
-    if (this._state === 'waiting' && !this._socket) {
+  /** Keep the stream open until what is returned is disposed; the first who listens opens it, the last closes it. */
+  listen(): IDisposable {
+    this._nlisteners += 1;
+    if (this._state === 'idle') {
       this.connect();
     }
+    return new DisposableDelegate(() => {
+      this._nlisteners -= 1;
+      if (this._nlisteners === 0 && !this.isDisposed) {
+        this.leave('idle');
+      }
+    });
   }
 
   /** Do not wait for the next attempt. */
@@ -70,15 +78,19 @@ export class EventStream implements EventFeed, IDisposable {
   }
 
   dispose(): void {
-    if (this.isDisposed) {
-      return;
+    if (!this.isDisposed) {
+      this.leave('closed');
+      Signal.clearData(this);
     }
+  }
+
+  private leave(state: FeedState): void {
     this.timers.clear(this._timer);
     const socket = this._socket;
     this._socket = null;
-    this.enter('closed');
+    this._attempts = 0;
+    this.enter(state);
     socket?.close();
-    Signal.clearData(this);
   }
 
   private connect(): void {
@@ -145,7 +157,8 @@ export class EventStream implements EventFeed, IDisposable {
     }
   }
 
-  private _state: FeedState = 'waiting';
+  private _state: FeedState = 'idle';
+  private _nlisteners = 0;
   private _socket: WebSocket | null = null;
   private _position: { epoch: string; seq: number } | null = null;
   private _attempts = 0;

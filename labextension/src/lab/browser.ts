@@ -29,11 +29,22 @@ export class Session implements IDisposable {
   readonly details: DetailsModel;
   readonly uploads: Uploads;
 
+  /** Whether it is seen; only then it listens to what happens. */
+  set isShown(shown: boolean) {
+    if (shown) {
+      this._listening ??= this.connection.feed.listen();
+    } else {
+      this._listening?.dispose();
+      this._listening = null;
+    }
+  }
+
   get isDisposed(): boolean {
     return this.catalog.isDisposed;
   }
 
   dispose(): void {
+    this.isShown = false;
     this.catalog.dispose();
     this.details.dispose();
     this.uploads.dispose();
@@ -42,6 +53,8 @@ export class Session implements IDisposable {
   private onSelection(_: Catalog, path: string | null): void {
     this.details.show(path === null ? null : (this.catalog.find(path)?.entry ?? null));
   }
+
+  private _listening: IDisposable | null = null;
 }
 
 export interface BrowserOptions {
@@ -110,13 +123,18 @@ export class Browser implements IDisposable {
   private onConnections(): void {
     const name = this.connections.current;
     if (name !== null && name !== this._session?.connection.name) {
+      const before = this._session;
       this._session = this.sessionOf(name);
+      this._session.isShown = true;
+      if (before) {
+        before.isShown = false;
+      }
       this._edited = null;
     }
     this._changed.emit();
   }
 
-  /** Sessions are kept: uploads to a subscriber go on while another one is shown. */
+  /** Sessions are kept: uploads go on while another one is shown, and what happened meanwhile is heard later. */
   private sessionOf(name: string): Session {
     let session = this._sessions.get(name);
     if (!session) {

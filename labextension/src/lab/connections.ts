@@ -67,7 +67,6 @@ export class Connections implements ICaterva2, IDisposable {
       });
       known = { name, api, feed };
       this._connections.set(name, known);
-      feed.start();
     }
     return known;
   }

@@ -12,6 +12,7 @@ export interface Connection {
   /** Its name in the configuration of the server extension. */
   readonly name: string;
   readonly api: Api;
+  /** Says something as long as somebody listens; see `EventStream.listen`. */
   readonly feed: EventStream;
 }
 

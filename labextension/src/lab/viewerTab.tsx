@@ -1,6 +1,7 @@
 /** A tab of the main area that shows one file. The viewer itself is loaded when the first tab opens. */
 import { ReactWidget } from '@jupyterlab/ui-components';
 import type { TranslationBundle } from '@jupyterlab/translation';
+import type { IDisposable } from '@lumino/disposable';
 import { Signal, type ISignal } from '@lumino/signaling';
 import { Component, lazy, Suspense, type ReactElement, type ReactNode } from 'react';
 
@@ -30,6 +31,7 @@ export class ViewerTab extends ReactWidget {
     this.kind = kind;
     this._state = state;
     this._trans = trans;
+    this._listening = connection.feed.listen();
     this.id = `caterva2-viewer-${connection.name}-${path}`;
     this.addClass('jp-Caterva2-Viewer');
     this.node.dataset['path'] = path;
@@ -70,6 +72,11 @@ export class ViewerTab extends ReactWidget {
     this.dispose();
   }
 
+  override dispose(): void {
+    this._listening.dispose();
+    super.dispose();
+  }
+
   private renderViewer(): ReactElement {
     const { api, feed } = this.connection;
     const Viewer = viewer.load();
@@ -93,6 +100,7 @@ export class ViewerTab extends ReactWidget {
 
   private _state: ViewerState | undefined;
   private readonly _trans: TranslationBundle;
+  private readonly _listening: IDisposable;
   private readonly _stateChanged = new Signal<this, void>(this);
 }
 

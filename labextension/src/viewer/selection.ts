@@ -44,16 +44,31 @@ export function isColors(shape: readonly number[], dtype: DType): boolean {
   return shape.length >= 3 && isByte(dtype) && (last === 3 || last === 4);
 }
 
-/** Find what is drawn: what a state wants as far as the array has it, else the last axes, others at their middle. */
+/** Lengths below which an axis is not drawn if two others are longer: bands, components, single items. */
+const LONG_ENOUGH = [16, 5, 2];
+
+/**
+ * Return the axes that a plane shows at first: the last two that are long enough.
+ *
+ * So a picture of three channels, or a series of twelve months, is not seen as a strip. The widgets of
+ * notebooks have the same rule: `first_axes` of `caterva2_jupyter.widgets.model`.
+ */
+export function firstAxes(shape: readonly number[], free: readonly number[]): readonly number[] {
+  const found = LONG_ENOUGH.map(least => free.filter(axis => (shape[axis] ?? 0) >= least));
+  return (found.find(axes => axes.length >= 2) ?? free).slice(-2);
+}
+
+/** Find what is drawn: what a state wants as far as the array has it, else `firstAxes`; others at their middle. */
 export function select(shape: readonly number[], view: ViewKind, state: ViewerState): Selection {
   const ndim = shape.length;
   const channel = view === 'image' && ndim >= 3 ? ndim - 1 : undefined;
   const free = [...shape.keys()].filter(axis => axis !== channel);
   const flat = view === 'line' || free.length < 2;
-  const fallback = free[free.length - 1] ?? 0;
-  const x = state.x !== undefined && free.includes(state.x) ? state.x : fallback;
+  const first = firstAxes(shape, free);
+  const x = state.x !== undefined && free.includes(state.x) ? state.x : (first.at(-1) ?? 0);
   const others = free.filter(axis => axis !== x);
-  const y = state.y !== undefined && others.includes(state.y) ? state.y : others[others.length - 1];
+  const good = first.filter(axis => axis !== x);
+  const y = state.y !== undefined && others.includes(state.y) ? state.y : (good.at(-1) ?? others.at(-1));
   const indices = shape.map((length, axis) => {
     const wanted = state.indices?.[axis] ?? Math.floor(length / 2);
     return Math.max(0, Math.min(wanted, length - 1));

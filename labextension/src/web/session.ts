@@ -25,7 +25,7 @@ export class Session {
     this.details = new DetailsModel(api, this.feed);
     this.uploads = new Uploads(api);
     this.uploads.arrived.connect((_, path) => this.catalog.refresh(parentOf(path)));
-    this.feed.start();
+    this.feed.listen();
     void this.catalog.start();
   }
 

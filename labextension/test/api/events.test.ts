@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { beforeEach, describe, test } from 'node:test';
 
+import type { IDisposable } from '@lumino/disposable';
+
 import { EventStream } from '../../src/api/events';
 import type { CaterEvent } from '../../src/api/types';
 import { FakeClock } from '../support/fakes';
@@ -28,6 +30,7 @@ let since: ({ epoch: string; seq: number } | undefined)[];
 let happened: CaterEvent[];
 let clock: FakeClock;
 let stream: EventStream;
+let listening: IDisposable;
 
 const last = (): FakeSocket => {
   const socket = sockets[sockets.length - 1];
@@ -47,7 +50,7 @@ beforeEach(() => {
     return socket as unknown as WebSocket;
   }, clock);
   stream.happened.connect((_, event) => void happened.push(event));
-  stream.start();
+  listening = stream.listen();
 });
 
 describe('the stream', () => {
@@ -121,6 +124,28 @@ describe('the stream', () => {
     last().onmessage?.({ data: '{"epoch": 1}' });
 
     assert.equal(happened.length, 1);
+  });
+
+  test('is closed when nobody listens, and goes on where that was', () => {
+    last().onopen?.();
+    last().say('e', 3, gone('a'));
+    const other = stream.listen();
+    listening.dispose();
+    assert.deepEqual([stream.state, sockets.length, last().isClosed], ['open', 1, false]);
+
+    other.dispose();
+    assert.deepEqual([stream.state, last().isClosed, clock.ntimers], ['idle', true, 0]);
+
+    stream.listen();
+    assert.deepEqual(since, [undefined, { epoch: 'e', seq: 3 }]);
+  });
+
+  test('does not come back by itself when nobody listens', () => {
+    last().onclose?.();
+    listening.dispose();
+    stream.retry();
+
+    assert.deepEqual([stream.state, sockets.length, clock.ntimers], ['idle', 1, 0]);
   });
 
   test('is silent after its end', () => {

@@ -14,7 +14,11 @@ class FakeConnections {
   readonly aborted: string[] = [];
   readonly finish: (() => void)[] = [];
 
+  readonly feeds = new Map<string, FakeFeed>();
+
   get(name: string): Connection {
+    const feed = new FakeFeed();
+    this.feeds.set(name, feed);
     const subscriber = new FakeSubscriber();
     subscriber.put('');
     const put = (directory: string, file: File, options: PutOptions = {}): Promise<string> =>
@@ -22,7 +26,7 @@ class FakeConnections {
         this.finish.push(() => resolve(`${directory}/${file.name}`));
         options.signal?.addEventListener('abort', () => this.aborted.push(file.name));
       });
-    return { name, api: Object.assign(subscriber, { put }), feed: new FakeFeed() } as unknown as Connection;
+    return { name, api: Object.assign(subscriber, { put }), feed } as unknown as Connection;
   }
 
   show(name: string): void {
@@ -57,6 +61,20 @@ describe('switching to another subscriber', () => {
       ['done']
     );
     assert.deepEqual(connections.aborted, []);
+  });
+
+  test('only the one that is shown is listened to', () => {
+    const listeners = (): (number | undefined)[] =>
+      ['near', 'far'].map(name => connections.feeds.get(name)?.nlisteners);
+    assert.deepEqual(listeners(), [1, undefined]);
+
+    connections.show('far');
+    assert.deepEqual(listeners(), [0, 1]);
+    connections.show('near');
+    assert.deepEqual(listeners(), [1, 0]);
+
+    browser.dispose();
+    assert.deepEqual(listeners(), [0, 0]);
   });
 
   test('all are given up with the sidebar', () => {

@@ -1,4 +1,5 @@
 /** Stand-ins for what is not ours: a clock that tests turn, a subscriber in memory, a feed one can speak through. */
+import { DisposableDelegate, type IDisposable } from '@lumino/disposable';
 import { Signal } from '@lumino/signaling';
 
 import type { TreeOptions } from '../../src/api/client';
@@ -59,6 +60,12 @@ export class FakeFeed implements EventFeed {
   state: FeedState = 'open';
   readonly stateChanged: Signal<EventFeed, FeedState> = new Signal<EventFeed, FeedState>(this);
   readonly happened: Signal<EventFeed, CaterEvent> = new Signal<EventFeed, CaterEvent>(this);
+  nlisteners = 0;
+
+  listen(): IDisposable {
+    this.nlisteners += 1;
+    return new DisposableDelegate(() => (this.nlisteners -= 1));
+  }
 }
 
 export function entry(path: string, kind: TreeKind, more: Partial<TreeEntry> = {}): TreeEntry {

@@ -13,6 +13,7 @@ import {
   withIndex
 } from '../../src/viewer/selection';
 import { changed, readState } from '../../src/viewer/state';
+import firstAxes from './axes.json';
 
 const same = (text: string) => text;
 
@@ -33,6 +34,24 @@ describe('views of an array', () => {
       assert.equal(viewsOf(shape, parseDType(dtype)).join(' '), views);
     });
   }
+});
+
+describe('the first plane', () => {
+  // The same file is read by the test of the widgets of notebooks.
+  for (const { about, shape, dtype, axes } of firstAxes) {
+    test(`of ${about}`, () => {
+      const view = viewsOf(shape, parseDType(dtype))[0] ?? 'table';
+      const selection = select(shape, view, {});
+
+      assert.deepEqual([selection.y, selection.x], axes);
+    });
+  }
+
+  test('keeps the other axis when one is chosen', () => {
+    const selection = select([500, 400, 2], 'heatmap', { x: 0 });
+
+    assert.deepEqual([selection.y, selection.x], [1, 0]);
+  });
 });
 
 describe('a selection', () => {

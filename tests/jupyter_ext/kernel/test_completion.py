@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -12,9 +13,9 @@ import pytest
 from IPython.core.completer import provisionalcompleter
 from IPython.core.interactiveshell import InteractiveShell
 
-from caterva2_jupyter.completion import Paths
+from caterva2_jupyter.completion import Paths, split_open
 from caterva2_jupyter.context import Context
-from caterva2_jupyter.magics import _LateCompleter
+from caterva2_jupyter.magics import _LateCompleter, _split
 from tests.jupyter_ext.kernel.conftest import Lab
 
 Complete = Callable[[str], list[tuple[str, str]]]
@@ -32,6 +33,16 @@ def complete(shell: InteractiveShell) -> Complete:
     return ask
 
 
+@pytest.fixture
+def odd_names(handed: Lab) -> Iterator[Lab]:
+    """Add names that are no single words."""
+    odd = handed.public / "my dir"
+    odd.mkdir()
+    (odd / "it's.txt").write_text("quoted\n")
+    yield handed
+    shutil.rmtree(odd)
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
@@ -42,6 +53,14 @@ def complete(shell: InteractiveShell) -> Complete:
         ("%caterva2 info @public/dir1/", [("@public/dir1/", "@public/dir1/cube.b2nd")]),
         ("%caterva2 info @public/DIR", [("@public/DIR", "@public/dir1/")]),
         ('%caterva2 get "@public/no', [("@public/no", "@public/notes.txt")]),
+        ("%caterva2 get @public/my", [("@public/my", r"@public/my\ dir/")]),
+        (r"%caterva2 get @public/my\ d", [(r"@public/my\ d", r"@public/my\ dir/")]),
+        (r"%caterva2 get @public/my\ dir/", [(r"@public/my\ dir/", r"@public/my\ dir/it\'s.txt")]),
+        ('%caterva2 get "@public/my d', [("@public/my d", "@public/my dir/")]),
+        ("%caterva2 get '@public/my dir/", [("@public/my dir/", r"@public/my dir/it'\''s.txt")]),
+        (r"%caterva2 put my\ file.txt @publ", [("@publ", "@public/")]),
+        ('%caterva2 put "my file.txt" @publ', [("@publ", "@public/")]),
+        ("%caterva2 expr n a+1 a=@public/my", [("@public/my", r"@public/my\ dir/")]),
         ("%caterva2 put file.txt @publ", [("@publ", "@public/")]),
         ("%caterva2 put --unpack file.zip @publ", [("@publ", "@public/")]),
         ("%caterva2 subscribe @pub", [("@pub", "@public")]),
@@ -51,8 +70,30 @@ def complete(shell: InteractiveShell) -> Complete:
         ('%%caterva2 total\n2 * "@public/plane.b2nd" + "@public/wi', [("@public/wi", "@public/wide.b2nd")]),
     ],
 )  # fmt: skip
-def test_completions(handed: Lab, complete: Complete, text: str, expected: list[tuple[str, str]]) -> None:
+def test_completions(odd_names: Lab, complete: Complete, text: str, expected: list[tuple[str, str]]) -> None:
     assert complete(text) == expected
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "",
+        "ls",
+        "ls ",
+        r"get foo/my\ file",
+        "get 'foo/my file",
+        'get "foo/my \\"file',
+        "get foo/'my f",
+        "x 'y z' w",
+    ],
+)
+@pytest.mark.parametrize("name", ["plain", "two words", "it's", 'say "so"', "back\\slash", "tab\tbed"])
+def test_completed_word_is_read_as_it_was_meant(line: str, name: str) -> None:
+    words, last = split_open(line)
+
+    completed = line.removesuffix(last.written) + last.spell(name) + last.quote
+
+    assert _split(completed) == [*words, name]
 
 
 def test_old_ipython_is_given_what_follows_its_delimiters(handed: Lab, shell: InteractiveShell) -> None:

@@ -82,8 +82,56 @@ def test_what_is_left_without_a_kernel_is_an_output_that_the_widget_hides(
     assert f'class="caterva2-still-{model}"' in left["data"]["text/html"]
     assert "(6, 40, 50)" in left["data"]["text/html"]
     assert "data:image/png;base64," in left["data"]["text/html"]
+    assert ".lm-Widget.jp-OutputArea-output.jupyter-widgets) { display: none; }" in left["data"]["text/html"]
     states = [m["data"].get("state", {}) for m in contents(sent, "comm_open")]
     assert any(f".caterva2-still-{model}" in str(state.get("value")) for state in states)
+
+
+def test_thumbnail_that_comes_late_is_left_too(execute: Execute, kernel: BlockingKernelClient) -> None:
+    execute(
+        "import threading, numpy, caterva2_jupyter\n"
+        "class Slow:\n"
+        "    shape, dtype, free = (20, 30), numpy.dtype('f4'), threading.Event()\n"
+        "    def __getitem__(self, key):\n"
+        "        self.free.wait()\n"
+        "        return numpy.zeros(self.shape, self.dtype)[key]\n"
+        "slow = Slow()"
+    )
+    (left,) = contents(execute("caterva2_jupyter.show(slow)"), "display_data")
+    assert "data:image/png" not in left["data"]["text/html"]
+
+    kernel.execute("slow.free.set()")
+
+    while (message := kernel.get_iopub_msg(timeout=WAIT_S))["msg_type"] != "update_display_data":
+        pass
+    assert message["content"]["transient"] == left["transient"]
+    assert "data:image/png" in message["content"]["data"]["text/html"]
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "caterva2_jupyter.show('@public/dir1/cube.b2nd')",
+        "caterva2_jupyter.show('@public/people.b2nd')",
+        "caterva2_jupyter.show('@public')",
+        "%caterva2 get @public/dir1/cube.b2nd cube.b2nd",
+    ],
+    ids=["picture", "table", "directory", "progress"],
+)
+def test_every_front_end_with_widgets_has_all_that_ours_need(execute: Execute, code: str) -> None:
+    execute("%load_ext caterva2_jupyter\nimport caterva2_jupyter")
+
+    opened = contents(execute(code), "comm_open")
+
+    assert opened
+    assert {each["target_name"] for each in opened} == {"jupyter.widget"}
+    found = {
+        state.get(kind)
+        for state in (each["data"]["state"] for each in opened)
+        for kind in ("_model_module", "_view_module")
+    }
+    # A style or layout has no view.
+    assert found - {None} <= {"@jupyter-widgets/base", "@jupyter-widgets/controls", "@jupyter-widgets/output"}
 
 
 def test_slider_of_the_front_end_brings_another_picture(
@@ -136,6 +184,10 @@ def test_transfer_shows_a_bar_that_fills(execute: Execute) -> None:
 
     values = [m["data"].get("state", {}).get("value") for m in contents(sent, "comm_msg")]
     assert 1.0 in values
+    (left,) = contents(sent, "update_display_data")
+    assert set(left["data"]) == {"text/html", "text/plain"}
+    assert "@public/dir1/cube.b2nd <progress" in left["data"]["text/html"]
+    assert len(contents(sent, "comm_close")) == len(contents(sent, "display_data")) + 3
 
 
 def test_show_asks_the_subscriber_that_the_magics_use(execute: Execute, lab: Lab, hand_over: Any) -> None:

@@ -15,6 +15,7 @@ from IPython.core.error import UsageError
 from IPython.core.interactiveshell import InteractiveShell
 
 from caterva2 import Client, Directory
+from caterva2.cli.commands import COMMANDS as CAT2CLI
 from caterva2.client.tokenfile import token_file
 from caterva2.errors import (
     BadExpression,
@@ -26,7 +27,8 @@ from caterva2.errors import (
     NotFound,
     RootNotFound,
 )
-from caterva2_jupyter.commands import COMMANDS
+from caterva2_jupyter.commands import COMMANDS, Command
+from caterva2_jupyter.context import Parser
 from caterva2_jupyter.magics import Caterva2Magics
 from tests.jupyter_ext.kernel.conftest import ADA, CUBE, PEOPLE, PLANE, Lab
 from tests.support.accounts import PASSWORD
@@ -162,6 +164,17 @@ def test_variables_of_the_notebook_can_be_put_in(handed: Lab, run: Run) -> None:
 
 def test_show_of_a_slice_is_an_array(handed: Lab, run: Run) -> None:
     np.testing.assert_array_equal(run("%caterva2 show @public/plane.b2nd[2:4, 5]"), PLANE[2:4, 5])
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ("--filter 'id > 57'", [58, 59]),
+        ("--sortby=-id --filter 'id > 57'", [59, 58]),
+    ],
+)
+def test_show_of_some_rows_is_an_array(handed: Lab, run: Run, options: str, expected: list[int]) -> None:
+    assert run(f"%caterva2 show @public/people.b2nd {options}")["id"].tolist() == expected
 
 
 def test_show_of_a_dataset_is_a_viewer(handed: Lab, run: Run) -> None:
@@ -356,6 +369,24 @@ def test_every_command_has_help(run: Run, capsys: Any, command: Any) -> None:
     run(f"%caterva2 {command.name} --help")
 
     assert f"usage: %caterva2 {command.name}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
+def test_options_are_those_of_cat2cli(command: Command) -> None:
+    names = {command.name, *command.aliases}
+    theirs = [each for each in CAT2CLI if names & {each.NAME, *each.ALIASES}]
+    ours, wanted = Parser(), Parser()
+
+    command.arguments(ours)
+    for each in theirs:
+        each.add_arguments(wanted)
+
+    # Values are objects; nothing is printed for programs.
+    assert _options(wanted) - {"--json"} <= _options(ours)
+
+
+def _options(parser: Parser) -> set[str]:
+    return {text for action in parser._actions for text in action.option_strings}
 
 
 def test_magic_alone_shows_all_commands(run: Run, capsys: Any) -> None:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import numpy as np
 import pytest
 
 from caterva2_jupyter.widgets.model import Mode, Plane, Range, Subject, View
+from tests.support.jupyter import REPOSITORY
+
+# The viewer of JupyterLab is held to the same file.
+FIRST_AXES = json.loads((REPOSITORY / "labextension/test/viewer/axes.json").read_text())
 
 
 def view_of(shape: tuple[int, ...], dtype: Any = "f4") -> View:
@@ -41,6 +46,13 @@ def test_first_view_is_the_middle_plane_of_the_last_two_axes() -> None:
 
     assert (view.rows, view.columns, view.hidden) == (2, 3, (0, 1))
     assert view.items == (3, 4, slice(0, 100), slice(0, 200))
+
+
+@pytest.mark.parametrize("case", FIRST_AXES, ids=lambda case: case["about"])
+def test_first_plane_is_no_strip(case: dict[str, Any]) -> None:
+    view = view_of(tuple(case["shape"]), case["dtype"])
+
+    assert [view.rows, view.columns] == case["axes"]
 
 
 def test_colours_take_the_last_axis_whole() -> None:

@@ -155,6 +155,7 @@ def test_progress_that_fails_is_red(capsys: Any) -> None:
         _fail(shown)
 
     assert (shown[0]._bar.bar_style, shown[0]._bar.value) == ("danger", 0.5)
+    assert shown[0].still_html(failed=True).endswith("/s, failed")
 
 
 def _fail(shown: list[Any]) -> None:

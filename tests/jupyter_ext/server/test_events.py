@@ -61,7 +61,47 @@ async def test_all_pages_share_one_connection(page: Page, extension: Any) -> Non
     relay = extension.settings["caterva2_subscribers"].upstreams["local"].events
     async with listening(page), listening(page), listening(page):
         assert relay.hub.nsubscribers == 3
-        assert len([task for task in asyncio.all_tasks() if task.get_name().startswith("events of the")]) == 1
+        assert len(_followers()) == 1
+
+
+async def test_the_connection_ends_when_no_page_listens_and_nothing_is_lost(
+    page: Page, extension: Any, jp_root_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(eventproxy, "LINGER_S", 0)
+    relay = extension.settings["caterva2_subscribers"].upstreams["local"].events
+    async with listening(page) as first:
+        (jp_root_dir / "one.txt").write_text("1")
+        heard = await hear_of(first, "one.txt")
+
+    await _ended(_followers())
+    assert not relay.stands
+    (jp_root_dir / "two.txt").write_text("2")
+
+    async with listening(page, query=f"?epoch={heard['epoch']}&since={heard['seq']}") as again:
+        assert (await hear_of(again, "two.txt"))["seq"] > heard["seq"]
+
+
+async def test_a_page_that_heard_nothing_lists_again_after_a_rest(
+    page: Page, extension: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(eventproxy, "LINGER_S", 0)
+    relay = extension.settings["caterva2_subscribers"].upstreams["local"].events
+    async with listening(page):
+        position = relay.hub.position
+
+    await _ended(_followers())
+
+    async with listening(page, query=f"?epoch={position.epoch}&since={position.seq}") as again:
+        assert (await hear(again))["event"]["type"] == "resync"
+
+
+def _followers() -> list[Any]:
+    return [task for task in asyncio.all_tasks() if task.get_name().startswith("events of the")]
+
+
+async def _ended(tasks: list[Any]) -> None:
+    _, late = await asyncio.wait(tasks, timeout=20)
+    assert not late
 
 
 async def test_a_page_goes_on_where_it_broke(page: Page, jp_root_dir: Path) -> None:
