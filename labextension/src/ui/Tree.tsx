@@ -15,7 +15,8 @@ import {
 import type { TreeEntry } from '../api/types';
 import type { Row } from '../model/catalog';
 import { belowRoot, parentOf } from '../model/paths';
-import { readDropped } from './dropped';
+import type { UploadGroup } from '../model/uploads';
+import { groupsOf, readDropped } from './dropped';
 import { compactShape, countFields, formatBytes, formatDtype, formatShape, formatTime } from './format';
 import { iconOf } from './icons';
 import { kindName } from './kinds';
@@ -53,7 +54,8 @@ export interface TreeProps {
   onEdited(path: string, name: string | null): void;
   onDrag(path: string, x: number, y: number): void;
   dropTarget(path: string | null): DropTarget;
-  onFiles(directory: string, files: readonly File[]): void;
+  /** Files were dropped for a directory; folders among them make groups of their own. */
+  onFiles(directory: string, groups: readonly UploadGroup[]): void;
   onRefused(reason: string): void;
 }
 
@@ -239,8 +241,7 @@ export function Tree(props: TreeProps): ReactElement {
     if ('directory' in target) {
       const { directory } = target;
       void readDropped(event.dataTransfer).then(
-        found =>
-          found.forEach(({ below, files }) => props.onFiles(below ? `${directory}/${below}` : directory, files)),
+        found => props.onFiles(directory, groupsOf(directory, found)),
         () => props.onRefused(texts.__('What was dropped can not be read.'))
       );
     } else {

@@ -6,6 +6,7 @@ import { toApiError } from '../api/errors';
 import type { components } from '../api/schema.gen';
 import { Notice } from '../ui/Notice';
 import { caterva2Icon } from '../ui/icons';
+import { browserStore, UploadNotes } from '../model/uploadNotes';
 import { useSignal } from '../ui/useSignal';
 import type { Account } from './account';
 import { AccountForm } from './AccountForm';
@@ -36,6 +37,8 @@ export function App({ api, account, router, settings }: AppProps): ReactElement 
   const [said, setSaid] = useState<Said | null>(null);
   const session = useSession(api, account, router, settings, setSaid);
   const [wish, setWish] = useState<Wish | null>(null);
+  useLeaving(session);
+  useNoStrayDrops();
   const { place, visits } = router;
   useEffect(() => {
     const onSaid = (_: Session, notice: Said | null): void => setSaid(notice);
@@ -234,11 +237,46 @@ function useSession(
       return;
     }
     const store = storeOf(`caterva2:expanded:${api.base}:${who}`);
-    const made = shared === null ? new Session(api, store) : new Session(api, store, sharedTree(api, shared));
+    const notes = new UploadNotes(browserStore(), `caterva2:uploads:${api.base}:${who}`);
+    const made =
+      shared === null ? new Session(api, store, notes) : new Session(api, store, notes, sharedTree(api, shared));
     setSession(made);
     return () => made.dispose();
   }, [api, isKnown, who]);
   return session?.catalog.isDisposed ? null : session;
+}
+
+/** Ask before a page with uploads under way is left, and remember them if it is; try them when there is a network. */
+function useLeaving(session: Session | null): void {
+  useEffect(() => {
+    if (!session) {
+      return;
+    }
+    const { uploads } = session;
+    const ends = new AbortController();
+    const { signal } = ends;
+    window.addEventListener('beforeunload', event => uploads.isBusy && event.preventDefault(), { signal });
+    window.addEventListener('pagehide', () => uploads.leave(), { signal });
+    window.addEventListener('online', () => uploads.wake(), { signal });
+    return () => ends.abort();
+  }, [session]);
+}
+
+/** What is dropped beside its goal does not take the place of the page. */
+function useNoStrayDrops(): void {
+  useEffect(() => {
+    const ends = new AbortController();
+    const { signal } = ends;
+    const refuse = (event: DragEvent): void => {
+      if (!event.defaultPrevented && event.dataTransfer?.types.includes('Files')) {
+        event.preventDefault();
+        event.dataTransfer.dropEffect = 'none';
+      }
+    };
+    window.addEventListener('dragover', refuse, { signal });
+    window.addEventListener('drop', refuse, { signal });
+    return () => ends.abort();
+  }, []);
 }
 
 function storeOf(key: string): { load(): Promise<string[]>; save(paths: readonly string[]): Promise<void> } {

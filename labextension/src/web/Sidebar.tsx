@@ -100,9 +100,9 @@ export function Sidebar({ session, router, onWish }: SidebarProps): ReactElement
             }}
             onDrag={() => undefined}
             dropTarget={path => dropTarget(session, entryOf(path))}
-            onFiles={(directory, files) => {
+            onFiles={(directory, groups) => {
               catalog.expand(directory);
-              uploads.add(directory, files);
+              uploads.addAll(groups);
             }}
             onRefused={text => session.say({ kind: 'warning', text })}
           />
@@ -110,10 +110,12 @@ export function Sidebar({ session, router, onWish }: SidebarProps): ReactElement
       </div>
       <Uploads
         uploads={uploads.list}
+        tally={uploads.tally}
         texts={TEXTS}
-        onReplace={upload => uploads.replace(upload)}
-        onReplaceAll={() => uploads.replaceAll()}
-        onRetry={upload => uploads.retry(upload)}
+        onAnswer={(upload, overwrite, forAll) => uploads.answer(upload, overwrite, forAll)}
+        onHold={upload => uploads.hold(upload)}
+        onResume={upload => uploads.resume(upload)}
+        onChoose={(upload, file) => uploads.choose(upload, file)}
         onDismiss={upload => uploads.dismiss(upload)}
         onClear={() => uploads.clear()}
       />
