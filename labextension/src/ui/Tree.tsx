@@ -545,6 +545,9 @@ function markOf(entry: TreeEntry, texts: Texts): Mark | null {
     if (entry.state === 'stale') {
       return { kind: 'stale', text: texts.__('updating') };
     }
+    if (entry.subscribed === false) {
+      return { kind: 'quiet', text: texts.__('not subscribed') };
+    }
     if (entry.kind === 'area' && !entry.writable) {
       return { kind: 'quiet', text: texts.__('read-only') };
     }
@@ -552,17 +555,22 @@ function markOf(entry: TreeEntry, texts: Texts): Mark | null {
   return null;
 }
 
+/** Shape and type of an array, in few letters; empty for what has none. */
+export function arrayFacts(entry: TreeEntry, texts: Texts): string {
+  if (!entry.shape || !entry.dtype) {
+    return '';
+  }
+  const fields = countFields(entry.dtype);
+  const type = fields > 0 ? texts._n('%1 col', '%1 cols', fields) : formatDtype(entry.dtype);
+  return `${compactShape(entry.shape, texts.__('scalar'))} · ${type}`;
+}
+
 /** The small text of a row: what distinguishes it from its neighbours. */
 function factsOf(entry: TreeEntry, texts: Texts): string {
   if (entry.kind === 'broken') {
     return texts.__('unreadable');
   }
-  if (entry.shape && entry.dtype) {
-    const fields = countFields(entry.dtype);
-    const type = fields > 0 ? texts._n('%1 col', '%1 cols', fields) : formatDtype(entry.dtype);
-    return `${compactShape(entry.shape, texts.__('scalar'))} · ${type}`;
-  }
-  return entry.size === null ? '' : formatBytes(entry.size);
+  return arrayFacts(entry, texts) || (entry.size === null ? '' : formatBytes(entry.size));
 }
 
 function tooltip(entry: TreeEntry, texts: Texts): string {

@@ -227,14 +227,14 @@ function percentOf(sent: number, size: number): number {
   return size > 0 ? Math.floor((100 * sent) / size) : 100;
 }
 
-function progressText({ state, sent, size }: Upload, percent: number, texts: Texts): string {
+function progressText({ state, size }: Upload, percent: number, texts: Texts): string {
   switch (state) {
     case 'waiting':
       return texts.__('waiting');
     case 'sending':
     case 'away':
     case 'left':
-      return `${formatBytes(sent)} / ${formatBytes(size)} · ${percent} %`;
+      return texts.__('%1 % of %2', String(percent), formatBytes(size));
     case 'held':
       return `${texts.__('paused')} · ${percent} %`;
     case 'storing':

@@ -19,9 +19,10 @@ import type { Router } from './router';
 import { Session, type Notice as Said } from './session';
 import type { Settings } from './settings';
 import { sharedTree } from './shared';
-import { Sidebar } from './Sidebar';
+import { Sidebar, UploadList } from './Sidebar';
 import { nextTheme, readTheme, safely, useTheme, type Theme } from './theme';
 import { Dialogs, type Wish } from './Dialogs';
+import { useNarrow } from './useNarrow';
 
 type SharedInfo = components['schemas']['SharedInfo'];
 
@@ -37,6 +38,7 @@ export function App({ api, account, router, settings }: AppProps): ReactElement 
   const [said, setSaid] = useState<Said | null>(null);
   const session = useSession(api, account, router, settings, setSaid);
   const [wish, setWish] = useState<Wish | null>(null);
+  const isOneColumn = useNarrow();
   useLeaving(session);
   useNoStrayDrops();
   const { place, visits } = router;
@@ -76,6 +78,7 @@ export function App({ api, account, router, settings }: AppProps): ReactElement 
           <Main api={api} account={account} router={router} settings={settings} session={session} onWish={setWish} />
         </main>
       </div>
+      {session && isOneColumn && <UploadList session={session} />}
       {session && wish && (
         <Dialogs
           key={wish.kind}
