@@ -96,6 +96,11 @@ export class Browser implements IDisposable {
     return this._session;
   }
 
+  /** Those of all subscribers that were shown. */
+  get uploads(): readonly Uploads[] {
+    return [...this._sessions.values()].map(session => session.uploads);
+  }
+
   get isDisposed(): boolean {
     return this._isDisposed;
   }

@@ -114,7 +114,7 @@ export class Uploads implements IDisposable {
 
   /** Whether something would not arrive if the page was left. */
   get isBusy(): boolean {
-    return this._jobs.some(job => !ENDED.has(job.state));
+    return !this._isDisposed && this._jobs.some(job => !ENDED.has(job.state));
   }
 
   /** How far all of it is, what is out of sight too. */

@@ -4,9 +4,10 @@ import { useEffect, useRef, useState, type ReactElement } from 'react';
 import type { Api } from '../api/client';
 import { toApiError } from '../api/errors';
 import type { components } from '../api/schema.gen';
+import { browserStore, UploadNotes } from '../model/uploadNotes';
+import { watchLeaving } from '../ui/leaving';
 import { Notice } from '../ui/Notice';
 import { caterva2Icon } from '../ui/icons';
-import { browserStore, UploadNotes } from '../model/uploadNotes';
 import { useSignal } from '../ui/useSignal';
 import type { Account } from './account';
 import { AccountForm } from './AccountForm';
@@ -39,7 +40,7 @@ export function App({ api, account, router, settings }: AppProps): ReactElement 
   const session = useSession(api, account, router, settings, setSaid);
   const [wish, setWish] = useState<Wish | null>(null);
   const isOneColumn = useNarrow();
-  useLeaving(session);
+  useEffect(() => watchLeaving(() => (session ? [session.uploads] : [])), [session]);
   useNoStrayDrops();
   const { place, visits } = router;
   useEffect(() => {
@@ -247,22 +248,6 @@ function useSession(
     return () => made.dispose();
   }, [api, isKnown, who]);
   return session?.catalog.isDisposed ? null : session;
-}
-
-/** Ask before a page with uploads under way is left, and remember them if it is; try them when there is a network. */
-function useLeaving(session: Session | null): void {
-  useEffect(() => {
-    if (!session) {
-      return;
-    }
-    const { uploads } = session;
-    const ends = new AbortController();
-    const { signal } = ends;
-    window.addEventListener('beforeunload', event => uploads.isBusy && event.preventDefault(), { signal });
-    window.addEventListener('pagehide', () => uploads.leave(), { signal });
-    window.addEventListener('online', () => uploads.wake(), { signal });
-    return () => ends.abort();
-  }, [session]);
 }
 
 /** What is dropped beside its goal does not take the place of the page. */
