@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import blosc2
 import numpy as np
 import pytest
@@ -51,8 +53,23 @@ def test_a_dropped_file_is_uploaded_and_replaced_only_if_one_says_so(
 
     lab.drop_file("@public", "drop.txt", b"third")
     question.get_by_role("button", name="Replace it").click()
-    expect(uploads.last).to_have_attribute("data-state", "done")
+    expect(lab.sidebar.locator('.jp-Caterva2-upload[data-state="done"]')).to_have_count(2)
     assert file.read_bytes() == b"third"
+
+
+def test_a_large_file_goes_through_jupyter_in_parts(lab: LabPage, alone: JupyterLab, workspace: str) -> None:
+    content = os.urandom(20 << 20)
+    parts: list[str] = []
+    lab.open(alone.lab_url(workspace))
+    lab.show_sidebar()
+    lab.row("@public").wait_for()
+    lab.page.on("request", lambda request: parts.append(request.url) if request.method == "PATCH" else None)
+
+    lab.drop_file("@public", "large.bin", content)
+
+    lab.row("@public/large.bin").wait_for()
+    assert (alone.notebooks / "large.bin").read_bytes() == content
+    assert len([url for url in parts if "/api/uploads/" in url]) == 3
 
 
 def test_a_folder_is_made_and_a_file_renamed_and_deleted(

@@ -95,6 +95,23 @@ class WebPage:
         """Drop a file of the person's computer on a row."""
         self.row(path).evaluate(_DROP, [name, base64.b64encode(content).decode()])
 
+    def drop_paths(self, path: str, *paths: Path) -> None:
+        """Drop files and folders of this computer on a row of the tree."""
+        self.drop_on(self.row(path), *paths)
+
+    def drop_on(self, place: Locator, *paths: Path) -> None:
+        """Drop files and folders of this computer somewhere, as the browser does it itself."""
+        place.wait_for()
+        box = place.bounding_box()
+        assert box is not None
+        session = self.page.context.new_cdp_session(self.page)
+        data = {"items": [], "files": [str(each) for each in paths], "dragOperationsMask": 1}
+        for kind in ("dragEnter", "dragOver", "drop"):
+            session.send(
+                "Input.dispatchDragEvent",
+                {"type": kind, "x": box["x"] + 60, "y": box["y"] + 8, "data": data},
+            )
+
     # what is shown
 
     def shown(self, path: str, state: str = "ready") -> Locator:

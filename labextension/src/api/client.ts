@@ -1,10 +1,12 @@
 /** The API of a subscriber, as the browser uses it. Nothing else builds addresses or reads answers. */
 import { ApiError, errorOf, isAborted, notWhatWasAsked, toApiError } from './errors';
-import type { Host } from './host';
-import type { Described, Explanation, FileDescription, TreePage } from './types';
+import type { Host, UploadBody, UploadOptions } from './host';
+import type { Described, Explanation, FileDescription, TreePage, UploadState } from './types';
 
 /** How long an answer may take to begin, in milliseconds. */
 const PATIENCE_MS = 60_000;
+/** Checking an upload that has arrived may take so long. */
+const CHECKED_MS = 900_000;
 
 export type QueryValue = string | number | boolean | null | undefined;
 export type Query = Readonly<Record<string, QueryValue>>;
@@ -83,8 +85,8 @@ export class Api {
   }
 
   /** Send a request; an answer that says failure is thrown. */
-  async request(url: string, init: RequestInit = {}): Promise<Response> {
-    const patience = AbortSignal.timeout(PATIENCE_MS);
+  async request(url: string, init: RequestInit = {}, patienceMs = PATIENCE_MS): Promise<Response> {
+    const patience = AbortSignal.timeout(patienceMs);
     const signal = init.signal ? AbortSignal.any([init.signal, patience]) : patience;
     let response: Response;
     try {
@@ -125,6 +127,18 @@ export class Api {
     };
   }
 
+  /** The etag of a file; null if there is none. */
+  async generation(path: string, signal?: AbortSignal): Promise<string | null> {
+    try {
+      return (await this.info(path, signal)).etag ?? '';
+    } catch (reason) {
+      if (reason instanceof ApiError && reason.status === 404) {
+        return null;
+      }
+      throw reason;
+    }
+  }
+
   /** A window of a dataset as numbers. */
   async window(path: string, options: WindowOptions, signal?: AbortSignal): Promise<RawWindow> {
     const response = await this.get('window/', path, { ...options, encoding: 'raw' }, init(signal));
@@ -154,23 +168,51 @@ export class Api {
     const form = new FormData();
     form.append('file', file, file.name);
     const target = `${directory}/${file.name}`;
-    let response: Response;
-    try {
-      response = await this.host.upload(this.url('upload/', target), form, {
-        headers: options.overwrite ? {} : { 'If-None-Match': '*' },
-        signal: options.signal,
-        onProgress: options.onProgress
-      });
-    } catch (reason) {
-      if (isAborted(reason)) {
-        throw reason;
-      }
-      throw toApiError(reason, this.host.words);
-    }
-    if (!response.ok) {
-      throw await errorOf(response, this.host.words);
-    }
+    const response = await this.send(this.url('upload/', target), form, {
+      headers: options.overwrite ? {} : { 'If-None-Match': '*' },
+      signal: options.signal,
+      onProgress: options.onProgress
+    });
     return this.json<string>(response);
+  }
+
+  /** Announce a file that goes in parts; room for all of it is set aside. */
+  async beginUpload(path: string, size: number, signal?: AbortSignal): Promise<UploadState> {
+    const response = await this.request(this.url('uploads'), {
+      method: 'POST',
+      body: JSON.stringify({ path, size }),
+      headers: { 'Content-Type': 'application/json' },
+      ...init(signal)
+    });
+    return this.json<UploadState>(response);
+  }
+
+  /** How much of an upload has arrived. */
+  async uploadState(id: string, signal?: AbortSignal): Promise<UploadState> {
+    return this.json<UploadState>(await this.get('uploads/', id, {}, init(signal)));
+  }
+
+  /** Send the part of a file that begins where the last one ended. */
+  async sendPart(id: string, offset: number, part: Blob, options: PutOptions = {}): Promise<UploadState> {
+    const response = await this.send(this.url('uploads/', id), part, {
+      method: 'PATCH',
+      headers: { 'Upload-Offset': String(offset), 'Content-Type': 'application/octet-stream' },
+      signal: options.signal,
+      onProgress: options.onProgress
+    });
+    return this.json<UploadState>(response);
+  }
+
+  /** Let an upload that has arrived be checked, and get its name. Answers its path. */
+  async finishUpload(id: string, options: PutOptions = {}): Promise<string> {
+    const headers: HeadersInit = options.overwrite ? {} : { 'If-None-Match': '*' };
+    const request = { method: 'POST', headers, ...init(options.signal) };
+    return this.json<string>(await this.request(this.url('uploads/', id), request, CHECKED_MS));
+  }
+
+  /** Give an upload up; what has arrived of it goes. */
+  async abandonUpload(id: string): Promise<void> {
+    await this.request(this.url('uploads/', id), { method: 'DELETE' });
   }
 
   /** Make a directory. */
@@ -211,6 +253,23 @@ export class Api {
   /** Store an expression; answers its path. */
   lazyexpr(expression: NewExpression): Promise<string> {
     return this.post('lazyexpr/', '', expression);
+  }
+
+  /** Send a body, and tell how far it is. */
+  private async send(url: string, body: UploadBody, options: UploadOptions): Promise<Response> {
+    let response: Response;
+    try {
+      response = await this.host.upload(url, body, options);
+    } catch (reason) {
+      if (isAborted(reason)) {
+        throw reason;
+      }
+      throw toApiError(reason, this.host.words);
+    }
+    if (!response.ok) {
+      throw await errorOf(response, this.host.words);
+    }
+    return response;
   }
 
   private async post(endpoint: string, path: string, content?: unknown): Promise<string> {

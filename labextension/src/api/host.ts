@@ -23,43 +23,72 @@ export interface Host {
   /** Open a websocket; `url` begins with `http`, as for requests. */
   socket(url: string): WebSocket;
   /** Send a body and tell how far it is, which `fetch` can not. */
-  upload(url: string, body: FormData, options: UploadOptions): Promise<Response>;
+  upload(url: string, body: UploadBody, options: UploadOptions): Promise<Response>;
 }
+
+/** A form with a file, or bytes as they are. */
+export type UploadBody = FormData | Blob;
 
 /** How a body is sent. */
 export interface UploadOptions {
+  /** POST, unless told otherwise. */
+  readonly method?: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((sent: number, total: number) => void) | undefined;
 }
 
+/** A body of which nothing is taken for so long will not arrive; an answer may take longer, for files are checked. */
+const STALLED_MS = 90_000;
+const ANSWER_MS = 900_000;
+
 /** Send a body by XMLHttpRequest, the only way to see how far an upload is. */
 export function sendWithProgress(
   url: string,
-  body: FormData,
-  { headers = {}, signal, onProgress }: UploadOptions
+  body: UploadBody,
+  { method = 'POST', headers = {}, signal, onProgress }: UploadOptions
 ): Promise<Response> {
   return new Promise((resolve, reject) => {
     const xhr = new XMLHttpRequest();
     const abort = (): void => xhr.abort();
-    xhr.open('POST', url);
+    let isStalled = false;
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const watch = (ms: number): void => {
+      clearTimeout(timer);
+      timer = setTimeout(() => {
+        isStalled = true;
+        xhr.abort();
+      }, ms);
+    };
+    xhr.open(method, url);
     xhr.responseType = 'text';
     for (const [name, value] of Object.entries(headers)) {
       xhr.setRequestHeader(name, value);
     }
-    xhr.upload.onprogress = event => onProgress?.(event.loaded, event.total);
+    xhr.upload.onprogress = event => {
+      watch(STALLED_MS);
+      onProgress?.(event.loaded, event.total);
+    };
+    xhr.upload.onload = () => watch(ANSWER_MS);
     xhr.onload = () => {
       const init = { status: xhr.status, statusText: xhr.statusText };
       resolve(new Response(xhr.status === 204 ? null : xhr.responseText, init));
     };
     xhr.onerror = () => reject(new TypeError('network error'));
-    xhr.onabort = () => reject(new DOMException('upload cancelled', 'AbortError'));
-    xhr.onloadend = () => signal?.removeEventListener('abort', abort);
+    xhr.onabort = () =>
+      reject(
+        isStalled ? new DOMException('no answer', 'TimeoutError') : new DOMException('upload cancelled', 'AbortError')
+      );
+    xhr.onloadend = () => {
+      clearTimeout(timer);
+      signal?.removeEventListener('abort', abort);
+    };
     if (signal?.aborted) {
       reject(new DOMException('upload cancelled', 'AbortError'));
       return;
     }
     signal?.addEventListener('abort', abort);
+    watch(STALLED_MS);
     xhr.send(body);
   });
 }

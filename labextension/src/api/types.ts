@@ -11,6 +11,7 @@ export type Envelope = Schemas['Envelope'];
 export type CaterEvent = Envelope['event'];
 export type Explanation = Schemas['Explanation'];
 export type Resync = Schemas['Resync'];
+export type UploadState = Schemas['UploadState'];
 
 /** User attributes: whatever JSON can say. */
 export type VlMeta = Readonly<Record<string, unknown>>;

@@ -3,9 +3,11 @@ import type { IStateDB } from '@jupyterlab/statedb';
 import type { IDisposable } from '@lumino/disposable';
 import { Signal, type ISignal } from '@lumino/signaling';
 
+import type { EventFeed, FeedState } from '../api/events';
 import { Catalog, type ExpandedStore } from '../model/catalog';
 import { DetailsModel } from '../model/details';
 import { parentOf } from '../model/paths';
+import { browserStore, UploadNotes } from '../model/uploadNotes';
 import { Uploads } from '../model/uploads';
 import type { Connection, ICaterva2 } from './tokens';
 
@@ -19,7 +21,9 @@ export class Session implements IDisposable {
     const { api, feed } = connection;
     this.catalog = new Catalog({ api, feed, pageSize, ...(store ? { store } : {}) });
     this.details = new DetailsModel(api, feed);
-    this.uploads = new Uploads(api);
+    const notes = new UploadNotes(browserStore(), `caterva2:uploads:${api.base}`);
+    this.uploads = new Uploads(api, { notes });
+    feed.stateChanged.connect(this.onFeed, this);
     this.catalog.selectionChanged.connect(this.onSelection, this);
     this.uploads.arrived.connect((_, path) => this.catalog.refresh(parentOf(path)));
     void this.catalog.start();
@@ -45,9 +49,17 @@ export class Session implements IDisposable {
 
   dispose(): void {
     this.isShown = false;
+    this.connection.feed.stateChanged.disconnect(this.onFeed, this);
     this.catalog.dispose();
     this.details.dispose();
     this.uploads.dispose();
+  }
+
+  /** The server is there again. */
+  private onFeed(_: EventFeed, state: FeedState): void {
+    if (state === 'open') {
+      this.uploads.wake();
+    }
   }
 
   private onSelection(_: Catalog, path: string | null): void {
@@ -95,6 +107,11 @@ export class Browser implements IDisposable {
 
   get session(): Session | null {
     return this._session;
+  }
+
+  /** Those of all subscribers that were shown. */
+  get uploads(): readonly Uploads[] {
+    return [...this._sessions.values()].map(session => session.uploads);
   }
 
   get isDisposed(): boolean {

@@ -1,7 +1,7 @@
 /** Requests from inside JupyterLab: its server settings, token and XSRF cookie. */
 import { ServerConnection } from '@jupyterlab/services';
 
-import { sendWithProgress, type Host, type HostWords, type Translator, type UploadOptions } from '../api/host';
+import { sendWithProgress, type Host, type HostWords, type Translator, type UploadBody, type UploadOptions } from '../api/host';
 
 export class JupyterHost implements Host {
   readonly words: HostWords;
@@ -31,7 +31,7 @@ export class JupyterHost implements Host {
     return new WebSocket(address.toString());
   }
 
-  upload(url: string, body: FormData, options: UploadOptions): Promise<Response> {
+  upload(url: string, body: UploadBody, options: UploadOptions): Promise<Response> {
     const { token } = this.settings;
     const xsrf = cookie('_xsrf');
     const headers = {

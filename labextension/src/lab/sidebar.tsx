@@ -242,10 +242,12 @@ function SessionPane(props: ActivePaneProps & { readonly session: Session }): Re
       <TreeBody browser={browser} commands={commands} trans={trans} session={session} />
       <Uploads
         uploads={uploads.list}
+        tally={uploads.tally}
         texts={trans}
-        onReplace={upload => uploads.replace(upload)}
-        onReplaceAll={() => uploads.replaceAll()}
-        onRetry={upload => uploads.retry(upload)}
+        onAnswer={(upload, overwrite, forAll) => uploads.answer(upload, overwrite, forAll)}
+        onHold={upload => uploads.hold(upload)}
+        onResume={upload => uploads.resume(upload)}
+        onChoose={(upload, file) => uploads.choose(upload, file)}
         onDismiss={upload => uploads.dismiss(upload)}
         onClear={() => uploads.clear()}
       />
@@ -341,9 +343,9 @@ function TreeBody({ browser, commands, trans, session }: ActivePaneProps & { rea
         }
       }}
       dropTarget={path => dropTarget(session, path, trans)}
-      onFiles={(directory, files) => {
+      onFiles={(directory, groups) => {
         catalog.expand(directory);
-        uploads.add(directory, files);
+        uploads.addAll(groups);
       }}
       onRefused={reason => Notification.warning(reason, { autoClose: 6000 })}
     />

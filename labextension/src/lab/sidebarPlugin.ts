@@ -9,6 +9,7 @@ import type { ReadonlyPartialJSONObject } from '@lumino/coreutils';
 
 import type { TreeEntry } from '../api/types';
 import { Debouncer } from '../model/debounce';
+import { watchLeaving } from '../ui/leaving';
 import type { ViewerState } from '../viewer/state';
 import { Browser } from './browser';
 import { addCommands, CommandIDs, PALETTE } from './commands';
@@ -38,6 +39,7 @@ const plugin: JupyterFrontEndPlugin<void> = {
     const trans = (translator ?? nullTranslator).load('caterva2');
     const { commands, shell } = app;
     const browser = new Browser({ connections, state });
+    watchLeaving(() => browser.uploads);
     const choices = { confirmDelete: true };
     const tracker = new WidgetTracker<ViewerTab>({ namespace: 'caterva2-viewer' });
 

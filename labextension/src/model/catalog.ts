@@ -44,6 +44,16 @@ export interface TreeNode {
   readonly isLoading: boolean;
 }
 
+/** What is known of the contents of a directory, whether it is expanded or not. */
+export interface Listing {
+  /** In the order of the server: directories first. */
+  readonly entries: readonly TreeEntry[];
+  /** How many there are; `entries` may lack some. */
+  readonly total: number;
+  readonly isComplete: boolean;
+  readonly error: ApiError | null;
+}
+
 /** One line of the tree. */
 export type Row =
   | {
@@ -385,6 +395,32 @@ export class Catalog implements IDisposable {
     const isFar = first - (node.children?.length ?? 0) > NEAR;
     node.sight = isFar ? { first, last } : null;
     this.want(node, isFar ? 0 : Math.min(last + AHEAD, node.total));
+  }
+
+  /** What is known of the contents of a directory; null as long as nothing is. */
+  listing(path: string): Listing | null {
+    const node = this.lookup(this._root, path);
+    if (!node || (node.children === null && node.error === null)) {
+      return null;
+    }
+    const entries = (node.children ?? []).map(child => child.entry);
+    return { entries, total: Math.max(node.total, entries.length), isComplete: node.next === null, error: node.error };
+  }
+
+  /** Read the first entries of a directory, for a list of its own; what is above it is read as far as it takes. */
+  async load(path: string, count = this._pageSize): Promise<void> {
+    for (const step of [...ancestorsOf(path), path]) {
+      const parent = this.lookup(this._root, parentOf(step));
+      if (!parent) {
+        return;
+      }
+      await this.readUntil(parent, step);
+    }
+    const node = this.lookup(this._root, path);
+    if (node?.isContainer) {
+      this.want(node, count);
+      await this.whenRead(node);
+    }
   }
 
   /** Expand what is above a path, select it, and end the search. */

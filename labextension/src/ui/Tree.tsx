@@ -15,7 +15,8 @@ import {
 import type { TreeEntry } from '../api/types';
 import type { Row } from '../model/catalog';
 import { belowRoot, parentOf } from '../model/paths';
-import { readDropped } from './dropped';
+import type { UploadGroup } from '../model/uploads';
+import { groupsOf, readDropped } from './dropped';
 import { compactShape, countFields, formatBytes, formatDtype, formatShape, formatTime } from './format';
 import { iconOf } from './icons';
 import { kindName } from './kinds';
@@ -54,7 +55,8 @@ export interface TreeProps {
   onEdited(path: string, name: string | null): void;
   onDrag(path: string, x: number, y: number): void;
   dropTarget(path: string | null): DropTarget;
-  onFiles(directory: string, files: readonly File[]): void;
+  /** Files were dropped for a directory; folders among them make groups of their own. */
+  onFiles(directory: string, groups: readonly UploadGroup[]): void;
   onRefused(reason: string): void;
 }
 
@@ -254,8 +256,7 @@ export function Tree(props: TreeProps): ReactElement {
     if ('directory' in target) {
       const { directory } = target;
       void readDropped(event.dataTransfer).then(
-        found =>
-          found.forEach(({ below, files }) => props.onFiles(below ? `${directory}/${below}` : directory, files)),
+        found => props.onFiles(directory, groupsOf(directory, found)),
         () => props.onRefused(texts.__('What was dropped can not be read.'))
       );
     } else {
@@ -548,6 +549,9 @@ function markOf(entry: TreeEntry, texts: Texts): Mark | null {
     if (entry.state === 'stale') {
       return { kind: 'stale', text: texts.__('updating') };
     }
+    if (entry.subscribed === false) {
+      return { kind: 'quiet', text: texts.__('not subscribed') };
+    }
     if (entry.kind === 'area' && !entry.writable) {
       return { kind: 'quiet', text: texts.__('read-only') };
     }
@@ -555,17 +559,22 @@ function markOf(entry: TreeEntry, texts: Texts): Mark | null {
   return null;
 }
 
+/** Shape and type of an array, in few letters; empty for what has none. */
+export function arrayFacts(entry: TreeEntry, texts: Texts): string {
+  if (!entry.shape || !entry.dtype) {
+    return '';
+  }
+  const fields = countFields(entry.dtype);
+  const type = fields > 0 ? texts._n('%1 col', '%1 cols', fields) : formatDtype(entry.dtype);
+  return `${compactShape(entry.shape, texts.__('scalar'))} · ${type}`;
+}
+
 /** The small text of a row: what distinguishes it from its neighbours. */
 function factsOf(entry: TreeEntry, texts: Texts): string {
   if (entry.kind === 'broken') {
     return texts.__('unreadable');
   }
-  if (entry.shape && entry.dtype) {
-    const fields = countFields(entry.dtype);
-    const type = fields > 0 ? texts._n('%1 col', '%1 cols', fields) : formatDtype(entry.dtype);
-    return `${compactShape(entry.shape, texts.__('scalar'))} · ${type}`;
-  }
-  return entry.size === null ? '' : formatBytes(entry.size);
+  return arrayFacts(entry, texts) || (entry.size === null ? '' : formatBytes(entry.size));
 }
 
 function tooltip(entry: TreeEntry, texts: Texts): string {

@@ -1,29 +1,41 @@
 /** Files and folders that were dropped on a page. */
+import type { UploadGroup } from '../model/uploads';
 
-/** Files for one directory. */
+/** Files for one directory; none for one in which nothing is. */
 export interface DroppedFiles {
   /** Below where they were dropped; empty for right there. */
   readonly below: string;
   readonly files: readonly File[];
 }
 
-/** What was dropped, folders with what is in them. Must be called while the event is handled. */
+/** What was dropped, folders with what is in them except for hidden names. Must be called while the event is handled. */
 export function readDropped(transfer: DataTransfer): Promise<DroppedFiles[]> {
   const entries = [...transfer.items].map(item => item.webkitGetAsEntry?.() ?? null);
   if (!entries.some(entry => entry?.isDirectory)) {
     return Promise.resolve([{ below: '', files: [...transfer.files] }]);
   }
-  return walk('', entries.filter(entry => entry !== null));
+  return filesOf('', entries.filter(entry => entry !== null));
 }
 
-async function walk(below: string, entries: readonly FileSystemEntry[]): Promise<DroppedFiles[]> {
+/** The same for a directory that they were dropped on. */
+export function groupsOf(directory: string, dropped: readonly DroppedFiles[]): UploadGroup[] {
+  return dropped.map(({ below, files }) => ({ directory: below ? `${directory}/${below}` : directory, files }));
+}
+
+async function filesOf(below: string, entries: readonly FileSystemEntry[]): Promise<DroppedFiles[]> {
   const files = await Promise.all(entries.filter(isFile).map(fileOf));
   const found: DroppedFiles[] = files.length > 0 ? [{ below, files }] : [];
   for (const directory of entries.filter(isDirectory)) {
     const inner = below ? `${below}/${directory.name}` : directory.name;
-    found.push(...(await walk(inner, await childrenOf(directory))));
+    const children = (await childrenOf(directory)).filter(({ name }) => !isHidden(name));
+    found.push(...(children.length === 0 ? [{ below: inner, files: [] }] : await filesOf(inner, children)));
   }
   return found;
+}
+
+/** Areas take no such names, and a folder may be full of them: `.git`, `.DS_Store`. */
+function isHidden(name: string): boolean {
+  return name.startsWith('.');
 }
 
 function isFile(entry: FileSystemEntry): entry is FileSystemFileEntry {

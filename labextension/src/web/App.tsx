@@ -4,6 +4,8 @@ import { useEffect, useRef, useState, type ReactElement } from 'react';
 import type { Api } from '../api/client';
 import { toApiError } from '../api/errors';
 import type { components } from '../api/schema.gen';
+import { browserStore, UploadNotes } from '../model/uploadNotes';
+import { watchLeaving } from '../ui/leaving';
 import { Notice } from '../ui/Notice';
 import { caterva2Icon } from '../ui/icons';
 import { useSignal } from '../ui/useSignal';
@@ -18,9 +20,10 @@ import type { Router } from './router';
 import { Session, type Notice as Said } from './session';
 import type { Settings } from './settings';
 import { sharedTree } from './shared';
-import { Sidebar } from './Sidebar';
+import { Sidebar, UploadList } from './Sidebar';
 import { nextTheme, readTheme, safely, useTheme, type Theme } from './theme';
 import { Dialogs, type Wish } from './Dialogs';
+import { useNarrow } from './useNarrow';
 
 type SharedInfo = components['schemas']['SharedInfo'];
 
@@ -36,6 +39,9 @@ export function App({ api, account, router, settings }: AppProps): ReactElement 
   const [said, setSaid] = useState<Said | null>(null);
   const session = useSession(api, account, router, settings, setSaid);
   const [wish, setWish] = useState<Wish | null>(null);
+  const isOneColumn = useNarrow();
+  useEffect(() => watchLeaving(() => (session ? [session.uploads] : [])), [session]);
+  useNoStrayDrops();
   const { place, visits } = router;
   useEffect(() => {
     const onSaid = (_: Session, notice: Said | null): void => setSaid(notice);
@@ -73,6 +79,7 @@ export function App({ api, account, router, settings }: AppProps): ReactElement 
           <Main api={api} account={account} router={router} settings={settings} session={session} onWish={setWish} />
         </main>
       </div>
+      {session && isOneColumn && <UploadList session={session} />}
       {session && wish && (
         <Dialogs
           key={wish.kind}
@@ -234,11 +241,30 @@ function useSession(
       return;
     }
     const store = storeOf(`caterva2:expanded:${api.base}:${who}`);
-    const made = shared === null ? new Session(api, store) : new Session(api, store, sharedTree(api, shared));
+    const notes = new UploadNotes(browserStore(), `caterva2:uploads:${api.base}:${who}`);
+    const made =
+      shared === null ? new Session(api, store, notes) : new Session(api, store, notes, sharedTree(api, shared));
     setSession(made);
     return () => made.dispose();
   }, [api, isKnown, who]);
   return session?.catalog.isDisposed ? null : session;
+}
+
+/** What is dropped beside its goal does not take the place of the page. */
+function useNoStrayDrops(): void {
+  useEffect(() => {
+    const ends = new AbortController();
+    const { signal } = ends;
+    const refuse = (event: DragEvent): void => {
+      if (!event.defaultPrevented && event.dataTransfer?.types.includes('Files')) {
+        event.preventDefault();
+        event.dataTransfer.dropEffect = 'none';
+      }
+    };
+    window.addEventListener('dragover', refuse, { signal });
+    window.addEventListener('drop', refuse, { signal });
+    return () => ends.abort();
+  }, []);
 }
 
 function storeOf(key: string): { load(): Promise<string[]>; save(paths: readonly string[]): Promise<void> } {

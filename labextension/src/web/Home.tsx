@@ -1,13 +1,18 @@
 /** What one sees first. */
 import type { ReactElement } from 'react';
 
+import type { TreeKind } from '../api/types';
+import { iconOf } from '../ui/icons';
+import { kindName } from '../ui/kinds';
 import { useSignal } from '../ui/useSignal';
 import type { Account } from './account';
 import type { Wish } from './Dialogs';
 import { Link } from './Link';
+import { RootState } from './RootState';
 import type { Router } from './router';
 import type { Session } from './session';
 import type { Settings } from './settings';
+import { TEXTS } from './texts';
 
 export interface HomeProps {
   readonly account: Account;
@@ -64,18 +69,22 @@ function Roots({ session, router }: { readonly session: Session; readonly router
     <ul className="c2-roots">
       {tops.map(entry => (
         <li key={entry.path}>
+          <KindIcon kind={entry.kind} />
           <Link router={router} place={{ kind: 'path', path: entry.path, state: {} }}>
             {entry.name}
           </Link>
           <span className="c2-hint">
-            {entry.kind === 'area'
-              ? entry.writable
-                ? 'area, you may write'
-                : 'area'
-              : `published root, ${entry.state === 'offline' ? 'offline' : entry.subscribed ? 'subscribed' : 'not subscribed yet'}`}
+            {kindName(entry, TEXTS)}
+            {entry.writable && ', you may write'}
+            <RootState root={entry} />
           </span>
         </li>
       ))}
     </ul>
   );
+}
+
+function KindIcon({ kind }: { readonly kind: TreeKind }): ReactElement {
+  const icon = iconOf(kind);
+  return <icon.react tag="span" className="c2-kind" width="18px" height="18px" />;
 }

@@ -2,16 +2,23 @@
 import { Component, lazy, Suspense, useEffect, useState, type ReactElement, type ReactNode } from 'react';
 
 import type { TreeEntry } from '../api/types';
-import { ancestorsOf, baseName } from '../model/paths';
+import type { Catalog } from '../model/catalog';
+import { ancestorsOf, baseName, rootOf } from '../model/paths';
 import { Details } from '../ui/Details';
+import { formatBytes, formatCount, formatTime } from '../ui/format';
 import { iconOf } from '../ui/icons';
+import { kindName } from '../ui/kinds';
 import { Notice } from '../ui/Notice';
+import { arrayFacts } from '../ui/Tree';
 import { useSignal } from '../ui/useSignal';
 import type { ViewerState } from '../viewer/state';
 import type { Place } from './address';
+import { copyText } from './clipboard';
 import { snippetsOf } from './code';
+import { Contents } from './Contents';
 import type { Wish } from './Dialogs';
 import { Link } from './Link';
+import { RootState } from './RootState';
 import type { Router } from './router';
 import { isContainer, type Session } from './session';
 import { isOutdated } from './outdated';
@@ -34,6 +41,11 @@ const TABS: readonly (readonly [Tab, string])[] = [
   ['details', 'Details'],
   ['code', 'Code']
 ];
+const DIRECTORY_TABS: typeof TABS = [
+  ['view', 'Contents'],
+  ['details', 'Details'],
+  ['code', 'Code']
+];
 
 export function PathPage({ place, session, router, canShare, onWish }: PathPageProps): ReactElement {
   const { path } = place;
@@ -42,18 +54,16 @@ export function PathPage({ place, session, router, canShare, onWish }: PathPageP
   const [tab, setTab] = useState<Tab>('view');
   const known = catalog.find(path)?.entry ?? null;
   const entry = known ?? namedEntry(path, 'file');
+  const [isLookedUp, setLookedUp] = useState(false);
   useEffect(() => {
-    if (catalog.selected !== path) {
-      void catalog.reveal(path).then(() => {
-        if (catalog.find(path)?.isContainer) {
-          catalog.expand(path);
-        }
-      });
-    }
+    const looking = catalog.selected === path ? Promise.resolve() : reveal(catalog, path);
+    void looking.then(() => setLookedUp(true));
   }, [catalog, path]);
   useEffect(() => details.show(entry), [details, entry.path, entry.kind]);
   const isDirectory = isContainer(entry);
-  const shown = isDirectory && tab === 'view' ? 'details' : tab;
+  // A name without suffix is that of a directory, as a rule: no viewer is loaded to find out.
+  const isUnknown = known === null && !isLookedUp && !baseName(path).includes('.');
+  const tabs = isDirectory ? DIRECTORY_TABS : TABS;
   return (
     <article className="c2-path" data-path={path} aria-label={path}>
       <div className="c2-title">
@@ -62,20 +72,21 @@ export function PathPage({ place, session, router, canShare, onWish }: PathPageP
           <KindIcon entry={entry} />
           {baseName(path)}
         </h1>
+        <Facts entry={entry} session={session} />
       </div>
       <Actions entry={entry} session={session} router={router} canShare={canShare} onWish={onWish} />
       <div className="c2-tabs" role="tablist" aria-label="What is shown">
-        {TABS.filter(([name]) => !(isDirectory && name === 'view')).map(([name, label]) => (
+        {tabs.map(([name, label]) => (
           <button
             key={name}
             id={`c2-tab-${name}`}
             role="tab"
-            aria-selected={shown === name}
+            aria-selected={tab === name}
             aria-controls="c2-panel"
-            tabIndex={shown === name ? 0 : -1}
+            tabIndex={tab === name ? 0 : -1}
             onClick={() => setTab(name)}
             onKeyDown={event => {
-              const names = TABS.map(([each]) => each).filter(each => !(isDirectory && each === 'view'));
+              const names = tabs.map(([each]) => each);
               const step = event.key === 'ArrowRight' ? 1 : event.key === 'ArrowLeft' ? -1 : 0;
               const next = names[(names.indexOf(name) + step + names.length) % names.length];
               if (step !== 0 && next) {
@@ -89,14 +100,20 @@ export function PathPage({ place, session, router, canShare, onWish }: PathPageP
         ))}
       </div>
       <div
-        className={`c2-panel c2-panel-${shown}`}
+        className={`c2-panel c2-panel-${isDirectory && tab === 'view' ? 'contents' : tab}`}
         id="c2-panel"
         role="tabpanel"
-        aria-labelledby={`c2-tab-${shown}`}
-        tabIndex={shown === 'view' ? undefined : 0}
+        aria-labelledby={`c2-tab-${tab}`}
+        tabIndex={tab === 'view' && !isDirectory ? undefined : 0}
       >
-        {shown === 'view' && <View place={place} session={session} router={router} />}
-        {shown === 'details' && (
+        {tab === 'view' &&
+          !isUnknown &&
+          (isDirectory ? (
+            <Contents entry={entry} session={session} router={router} onWish={onWish} />
+          ) : (
+            <View place={place} session={session} router={router} />
+          ))}
+        {tab === 'details' && (
           <Details
             entry={entry}
             described={details.described}
@@ -105,10 +122,18 @@ export function PathPage({ place, session, router, canShare, onWish }: PathPageP
             onRetry={() => details.refresh()}
           />
         )}
-        {shown === 'code' && <Code entry={entry} session={session} />}
+        {tab === 'code' && <Code entry={entry} session={session} />}
       </div>
     </article>
   );
+}
+
+/** Show a path in the tree, a directory with what is in it. */
+async function reveal(catalog: Catalog, path: string): Promise<void> {
+  await catalog.reveal(path);
+  if (catalog.find(path)?.isContainer) {
+    catalog.expand(path);
+  }
 }
 
 function KindIcon({ entry }: { readonly entry: TreeEntry }): ReactElement {
@@ -131,6 +156,24 @@ function Crumbs({ path, router }: { readonly path: string; readonly router: Rout
         </span>
       ))}
     </nav>
+  );
+}
+
+/** What it is, in a line. */
+function Facts({ entry, session }: { readonly entry: TreeEntry; readonly session: Session }): ReactElement {
+  const total = isContainer(entry) ? session.catalog.listing(entry.path)?.total : undefined;
+  const facts = [
+    kindName(entry, TEXTS),
+    arrayFacts(entry, TEXTS),
+    total === undefined ? '' : TEXTS._n('%1 entry', '%1 entries', total, formatCount(total)),
+    entry.size === null ? '' : formatBytes(entry.size),
+    entry.mtime === null ? '' : `changed ${formatTime(entry.mtime)}`
+  ];
+  return (
+    <p className="c2-fact-line">
+      {facts.filter(fact => fact !== '').join(' · ')}
+      <RootState root={session.catalog.find(rootOf(entry.path))?.entry ?? null} />
+    </p>
   );
 }
 
@@ -164,7 +207,7 @@ function Actions({ entry, session, router, canShare, onWish }: ActionsProps): Re
       <button
         className="c2-button"
         onClick={() => {
-          void navigator.clipboard?.writeText(router.url(router.place)).then(() => setCopied(true));
+          void copyText(router.url(router.place)).then(setCopied);
         }}
       >
         {copied ? 'Link copied' : 'Copy link'}
@@ -223,7 +266,7 @@ function Code({ entry, session }: { readonly entry: TreeEntry; readonly session:
               className="c2-button"
               aria-label={`Copy the code for ${name}`}
               onClick={() => {
-                void navigator.clipboard?.writeText(code).then(() => setCopied(name));
+                void copyText(code).then(isCopied => setCopied(isCopied ? name : ''));
               }}
             >
               {copied === name ? 'Copied' : 'Copy'}

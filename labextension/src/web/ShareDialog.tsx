@@ -3,6 +3,7 @@ import { useState, type ReactElement } from 'react';
 
 import type { TreeEntry } from '../api/types';
 import type { Account } from './account';
+import { copyText } from './clipboard';
 import { Field, Modal } from './Modal';
 import { isContainer } from './session';
 
@@ -28,7 +29,7 @@ export function ShareDialog({ entry, account, onClose }: ShareDialogProps): Reac
           type="button"
           className="c2-button"
           onClick={() => {
-            void navigator.clipboard?.writeText(url).then(() => setCopied(true));
+            void copyText(url).then(setCopied);
           }}
         >
           {copied ? 'Copied' : 'Copy the link'}

@@ -13,6 +13,7 @@ import type { Wish } from './Dialogs';
 import type { Router } from './router';
 import { isContainer, type Session } from './session';
 import { TEXTS } from './texts';
+import { isNarrow, useNarrow } from './useNarrow';
 
 export interface SidebarProps {
   readonly session: Session;
@@ -20,12 +21,10 @@ export interface SidebarProps {
   onWish(wish: Wish): void;
 }
 
-/** On a small screen a directory is only unfolded. */
-const NARROW = '(max-width: 720px)';
-
 export function Sidebar({ session, router, onWish }: SidebarProps): ReactElement {
   const { catalog, uploads } = session;
-  useSignal(catalog.changed, uploads.changed);
+  useSignal(catalog.changed);
+  const isOneColumn = useNarrow();
   const [edited, setEdited] = useState<string | null>(null);
   const need = useRef((parent: string, first: number, last: number) => catalog.need(parent, first, last));
   const box = useRef<HTMLDivElement>(null);
@@ -44,7 +43,8 @@ export function Sidebar({ session, router, onWish }: SidebarProps): ReactElement
     const row = event.target instanceof Element ? event.target.closest('[data-path]') : null;
     const path = row?.getAttribute('data-path');
     const entry = path ? entryOf(path) : null;
-    if (entry && !(isContainer(entry) && window.matchMedia(NARROW).matches)) {
+    // Where there is one column a directory is only unfolded.
+    if (entry && !(isContainer(entry) && isNarrow())) {
       open(entry.path);
     }
   };
@@ -100,24 +100,34 @@ export function Sidebar({ session, router, onWish }: SidebarProps): ReactElement
             }}
             onDrag={() => undefined}
             dropTarget={path => dropTarget(session, entryOf(path))}
-            onFiles={(directory, files) => {
+            onFiles={(directory, groups) => {
               catalog.expand(directory);
-              uploads.add(directory, files);
+              uploads.addAll(groups);
             }}
             onRefused={text => session.say({ kind: 'warning', text })}
           />
         )}
       </div>
-      <Uploads
-        uploads={uploads.list}
-        texts={TEXTS}
-        onReplace={upload => uploads.replace(upload)}
-        onReplaceAll={() => uploads.replaceAll()}
-        onRetry={upload => uploads.retry(upload)}
-        onDismiss={upload => uploads.dismiss(upload)}
-        onClear={() => uploads.clear()}
-      />
+      {!isOneColumn && <UploadList session={session} />}
     </aside>
+  );
+}
+
+/** The uploads: below the tree, or below everything where there is one column. */
+export function UploadList({ session: { uploads } }: { readonly session: Session }): ReactElement {
+  useSignal(uploads.changed);
+  return (
+    <Uploads
+      uploads={uploads.list}
+      tally={uploads.tally}
+      texts={TEXTS}
+      onAnswer={(upload, overwrite, forAll) => uploads.answer(upload, overwrite, forAll)}
+      onHold={upload => uploads.hold(upload)}
+      onResume={upload => uploads.resume(upload)}
+      onChoose={(upload, file) => uploads.choose(upload, file)}
+      onDismiss={upload => uploads.dismiss(upload)}
+      onClear={() => uploads.clear()}
+    />
   );
 }
 
@@ -165,10 +175,12 @@ export function Tools({ session, selected, isBesideTree, router, onWish }: Tools
 
 export function UploadButton({
   session,
-  goal
+  goal,
+  label = 'Upload'
 }: {
   readonly session: Session;
   readonly goal: string;
+  readonly label?: string;
 }): ReactElement {
   const input = useRef<HTMLInputElement>(null);
   return (
@@ -186,7 +198,7 @@ export function UploadButton({
         }}
       />
       <button className="c2-button" title={`Upload files to ${goal}`} onClick={() => input.current?.click()}>
-        Upload
+        {label}
       </button>
     </>
   );
@@ -218,7 +230,8 @@ export function whyNotOurs(path: string): string {
     : `${rootOf(path)} is published by others, and read-only. Copy it to an area, such as @personal.`;
 }
 
-function dropTarget(session: Session, entry: TreeEntry | null): DropTarget {
+/** Where files that are dropped on something go, or why they can not. */
+export function dropTarget(session: Session, entry: TreeEntry | null): DropTarget {
   if (entry && !rootOf(entry.path).startsWith('@')) {
     return { reason: `${rootOf(entry.path)} is published by others. Drop files on an area, such as @public.` };
   }

@@ -1,5 +1,5 @@
 /** Requests from the page of a subscriber to that subscriber: the cookie of the session goes along. */
-import { sendWithProgress, type Host, type UploadOptions } from '../api/host';
+import { sendWithProgress, type Host, type UploadBody, type UploadOptions } from '../api/host';
 
 export class WebHost implements Host {
   readonly words = {
@@ -15,7 +15,7 @@ export class WebHost implements Host {
     return new WebSocket(url.replace(/^http/, 'ws'));
   }
 
-  upload(url: string, body: FormData, options: UploadOptions): Promise<Response> {
+  upload(url: string, body: UploadBody, options: UploadOptions): Promise<Response> {
     return sendWithProgress(url, body, options);
   }
 }

@@ -8,6 +8,7 @@ import type { TreeEntry } from '../api/types';
 import { Catalog, type ExpandedStore, type TreeApi } from '../model/catalog';
 import { DetailsModel } from '../model/details';
 import { parentOf, rootOf } from '../model/paths';
+import type { UploadNotes } from '../model/uploadNotes';
 import { Uploads } from '../model/uploads';
 
 const CONTAINERS: ReadonlySet<string> = new Set(['root', 'area', 'directory']);
@@ -17,14 +18,16 @@ export class Session {
   constructor(
     readonly api: Api,
     store: ExpandedStore,
+    notes: UploadNotes,
     /** Lists the tree; the API itself unless only a part is shown. */
     tree: TreeApi = api
   ) {
     this.feed = new EventStream(since => api.openEvents(since));
     this.catalog = new Catalog({ api: tree, feed: this.feed, store });
     this.details = new DetailsModel(api, this.feed);
-    this.uploads = new Uploads(api);
+    this.uploads = new Uploads(api, { notes });
     this.uploads.arrived.connect((_, path) => this.catalog.refresh(parentOf(path)));
+    this.feed.stateChanged.connect((_, state) => state === 'open' && this.uploads.wake());
     this.feed.listen();
     void this.catalog.start();
   }

@@ -3,13 +3,13 @@ import { beforeEach, describe, test } from 'node:test';
 
 import { Api } from '../../src/api/client';
 import { ApiError, asSentence, isAborted } from '../../src/api/errors';
-import type { Host, UploadOptions } from '../../src/api/host';
+import type { Host, UploadBody, UploadOptions } from '../../src/api/host';
 
 const BASE = 'http://h/user/x/caterva2/s/lab/';
 
 class FakeHost implements Host {
   readonly requests: { url: string; init: RequestInit }[] = [];
-  readonly uploads: { url: string; form: FormData; options: UploadOptions }[] = [];
+  readonly uploads: { url: string; form: UploadBody; options: UploadOptions }[] = [];
   answer: () => Response | Promise<Response> = () => Response.json({});
 
   async request(url: string, init: RequestInit = {}): Promise<Response> {
@@ -21,7 +21,7 @@ class FakeHost implements Host {
     throw new Error('not here');
   }
 
-  async upload(url: string, form: FormData, options: UploadOptions): Promise<Response> {
+  async upload(url: string, form: UploadBody, options: UploadOptions): Promise<Response> {
     this.uploads.push({ url, form, options });
     return this.answer();
   }
@@ -161,7 +161,7 @@ describe('changes', () => {
     assert.equal(path, '@public/a.txt');
     assert.equal(upload?.url, `${BASE}api/upload/@public/a.txt`);
     assert.equal(upload?.options.headers?.['If-None-Match'], '*');
-    const part = upload?.form.get('file');
+    const part = upload?.form instanceof FormData ? upload.form.get('file') : null;
     assert.ok(part instanceof File);
     assert.equal(await part.text(), 'abc');
   });
@@ -171,6 +171,34 @@ describe('changes', () => {
     await api.put('@public', new File(['abc'], 'a.txt'), { overwrite: true });
 
     assert.deepEqual(host.uploads[0]?.options.headers, {});
+  });
+
+  test('a part goes to its place as bare bytes', async () => {
+    host.answer = () => Response.json({ id: 'u1', offset: 7 });
+    const { offset } = await api.sendPart('u1', 4, new Blob(['abc']));
+
+    const [upload] = host.uploads;
+    assert.equal(offset, 7);
+    assert.equal(upload?.url, `${BASE}api/uploads/u1`);
+    assert.equal(upload?.options.method, 'PATCH');
+    assert.deepEqual(upload?.options.headers, { 'Upload-Offset': '4', 'Content-Type': 'application/octet-stream' });
+  });
+
+  test('an upload that has arrived replaces nothing unless that was said', async () => {
+    host.answer = () => Response.json('@public/a.txt');
+    await api.finishUpload('u1');
+    await api.finishUpload('u1', { overwrite: true });
+
+    assert.deepEqual(
+      host.requests.map(({ init }) => init.headers),
+      [{ 'If-None-Match': '*' }, {}]
+    );
+  });
+
+  test('where nothing is, there is no generation', async () => {
+    host.answer = () => Response.json({ detail: 'no' }, { status: 404 });
+
+    assert.equal(await api.generation('@public/x'), null);
   });
 
   test('a new name is meant exactly', async () => {

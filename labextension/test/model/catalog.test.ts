@@ -531,3 +531,67 @@ describe('search', () => {
     assert.equal(catalog.selected, 'foo/dir/y.b2nd');
   });
 });
+
+describe('the contents of one directory', () => {
+  const names = (path: string): string[] => (catalog.listing(path)?.entries ?? []).map(({ name }) => name);
+
+  test('are read without a trace in the tree', async () => {
+    await catalog.start();
+    await catalog.load('foo/dir');
+
+    assert.deepEqual(names('foo/dir'), ['y.b2nd']);
+    assert.deepEqual(lines(catalog.rows), ['@public', 'foo']);
+    assert.equal(catalog.selected, null);
+  });
+
+  test('are read while something is looked for, too', async () => {
+    await catalog.start();
+    await settle();
+    catalog.setFilter('y');
+    await clock.turn(500);
+    await catalog.load('foo/dir');
+
+    assert.deepEqual(names('foo/dir'), ['y.b2nd']);
+    assert.equal(catalog.filter, 'y');
+  });
+
+  test('come page by page, as far as they are asked for', async () => {
+    subscriber.put('foo', ...files('foo', 5_000));
+    await catalog.start();
+    await catalog.load('foo');
+    const { entries, total, isComplete } = catalog.listing('foo') ?? assert.fail();
+    assert.deepEqual({ known: entries.length, total, isComplete }, { known: 200, total: 5_000, isComplete: false });
+
+    await catalog.load('foo', total);
+
+    assert.equal(catalog.listing('foo')?.entries.length, 5_000);
+    assert.equal(catalog.listing('foo')?.isComplete, true);
+  });
+
+  test('change when the directory changes, expanded or not', async () => {
+    await catalog.start();
+    await catalog.load('foo/dir');
+    subscriber.put('foo/dir', entry('foo/dir/y.b2nd', 'array'), entry('foo/dir/z.b2nd', 'array'));
+    feed.happened.emit(changed('foo', 'dir/z.b2nd'));
+    await clock.turn(500);
+
+    assert.deepEqual(names('foo/dir'), ['y.b2nd', 'z.b2nd']);
+  });
+
+  test('tell why they can not be read', async () => {
+    subscriber.failing.set('foo', new ApiError({ message: 'no', code: 'x' }, 503));
+    await catalog.start();
+    await catalog.load('foo');
+
+    assert.equal(catalog.listing('foo')?.error?.sentence, 'No.');
+  });
+
+  test('are not known before they are read, or of a file', async () => {
+    await catalog.start();
+    await settle();
+    assert.equal(catalog.listing('foo'), null);
+    await catalog.load('foo/x.b2nd');
+
+    assert.equal(catalog.listing('foo/x.b2nd'), null);
+  });
+});

@@ -4,6 +4,7 @@ import { beforeEach, describe, test } from 'node:test';
 import type { PutOptions } from '../../src/api/client';
 import { ApiError } from '../../src/api/errors';
 import { Uploads } from '../../src/model/uploads';
+import { FakeArea } from '../support/fakeArea';
 import { settle } from '../support/fakes';
 
 interface Put {
@@ -18,8 +19,8 @@ let uploads: Uploads;
 
 beforeEach(() => {
   puts = [];
-  uploads = new Uploads({
-    put: (directory, file, options = {}) =>
+  const area = Object.assign(new FakeArea(), {
+    put: (directory: string, file: File, options: PutOptions = {}): Promise<string> =>
       new Promise((resolve, reject) => {
         puts.push({
           name: file.name,
@@ -30,10 +31,11 @@ beforeEach(() => {
         options.signal?.addEventListener('abort', () => reject(new DOMException('', 'AbortError')));
       })
   });
+  uploads = new Uploads(area);
 });
 
 const file = (name: string, size = 100): File => new File(['x'.repeat(size)], name);
-const states = (): string[] => uploads.list.map(upload => `${upload.file.name} ${upload.state}`);
+const states = (): string[] => uploads.list.map(upload => `${upload.name} ${upload.state}`);
 
 describe('the queue', () => {
   test('two files are sent at once, the others wait', async () => {
@@ -94,22 +96,13 @@ describe('a file of the same name', () => {
   test('is replaced if the user says so', async () => {
     const upload = uploads.list[0];
     assert.ok(upload);
-    uploads.replace(upload);
+    uploads.answer(upload, true);
     assert.equal(puts[1]?.options.overwrite, true);
 
     puts[1]?.finish();
     await settle();
 
     assert.deepEqual(states(), ['a done']);
-  });
-
-  test('is replaced with all others at once', async () => {
-    uploads.add('@public', [file('b')]);
-    puts[1]?.fail(new ApiError({ message: 'exists' }, 412));
-    await settle();
-    uploads.replaceAll();
-
-    assert.deepEqual(states(), ['a sending', 'b sending']);
   });
 
   test('stays if the user says so', () => {
@@ -130,7 +123,65 @@ test('a failed upload tells why, and can be tried again', async () => {
   assert.equal(upload?.error?.sentence, 'The quota of 1 kB is used up.');
 
   assert.ok(upload);
-  uploads.retry(upload);
+  uploads.resume(upload);
+
+  assert.deepEqual(states(), ['a sending']);
+});
+
+describe('files that are chosen together', () => {
+  const taken = (): ApiError => new ApiError({ message: 'exists' }, 412);
+
+  test('are replaced by one answer, those too of which it is not yet known', async () => {
+    uploads.add('@public', [file('a'), file('b'), file('c')]);
+    puts[0]?.fail(taken());
+    await settle();
+    const [asked] = uploads.list;
+    assert.ok(asked);
+    assert.equal(asked.batch.together, 3);
+    uploads.answer(asked, true, true);
+    puts[1]?.fail(taken());
+    await settle();
+
+    assert.deepEqual(states(), ['a sending', 'b waiting', 'c sending']);
+    puts[2]?.finish();
+    await settle();
+    const replaced = puts.filter(put => put.options.overwrite).map(put => put.name);
+    assert.deepEqual(replaced, ['a', 'b']);
+  });
+
+  test('keep what is there by one answer', async () => {
+    uploads.add('@public', [file('a'), file('b'), file('c')]);
+    puts[0]?.fail(taken());
+    await settle();
+    const [asked] = uploads.list;
+    assert.ok(asked);
+    uploads.answer(asked, false, true);
+    puts[1]?.fail(taken());
+    puts[2]?.finish();
+    await settle();
+
+    assert.deepEqual(states(), ['c done']);
+  });
+
+  test('an answer for all does not hold for what is chosen later', async () => {
+    uploads.add('@public', [file('a')]);
+    puts[0]?.fail(taken());
+    await settle();
+    const [asked] = uploads.list;
+    assert.ok(asked);
+    uploads.answer(asked, false, true);
+    uploads.add('@public', [file('b')]);
+    puts[1]?.fail(taken());
+    await settle();
+
+    assert.deepEqual(states(), ['b asking']);
+  });
+});
+
+test('a file that is on its way already is not sent twice', () => {
+  const same = file('a');
+  uploads.add('@public', [same]);
+  uploads.add('@public', [same]);
 
   assert.deepEqual(states(), ['a sending']);
 });
