@@ -281,6 +281,7 @@ async def test_service_tells_of_uploads_under_way(here: Lab, root: dict[str, str
     after = (await here.http.get("/api/service", headers=root)).json()
 
     (upload,) = told["uploads"]
+    assert (told["room"]["promised"], after["room"]["promised"]) == (100, 0)
     assert (upload["owner"], upload["path"]) == (ADA, "@personal/big.bin")
     assert (upload["size"], upload["offset"], told["nuploads"]) == (100, 40, 1)
     assert (after["nuploads"], after["uploads"]) == (0, [])

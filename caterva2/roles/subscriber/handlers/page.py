@@ -137,7 +137,8 @@ class DoorHandler(BaseHandler[Page]):
 
 PLACES = ("/", "/roots/{path}")
 ACCOUNT_PLACES = (
-    "/login", "/register", "/forgot-password", "/reset-password/{path}", "/account", "/admin", "/admin/service",
+    "/login", "/register", "/forgot-password", "/reset-password/{path}", "/account", "/admin",
+    "/admin/service",
 )  # fmt: skip
 
 
