@@ -10,8 +10,8 @@ import msgspec
 class PublisherState(enum.StrEnum):
     """How a published root is.
 
-    ``ONLINE``: its publisher answers. ``STALE``: it does not, and what is known of its files is shown.
-    ``OFFLINE``: it does not, and nothing of it is here. ``UNKNOWN``: nobody has tried yet.
+    ``ONLINE``: its publisher answers. ``STALE``: it does, and its files are being listed anew.
+    ``OFFLINE``: it does not; what is known of its files is shown. ``UNKNOWN``: nobody has tried yet.
     """
 
     ONLINE = "online"
@@ -120,9 +120,16 @@ class RequestsReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RoomReport(msgspec.Struct, frozen=True, kw_only=True):
-    """Bytes of all areas together; `limit` is null for none."""
+    """Bytes of all areas together; `limit` is null for none.
+
+    Attributes
+    ----------
+    promised
+        What uploads under way of any kind have taken or announced, beside `used`.
+    """
 
     used: int
+    promised: int
     limit: int | None
 
 

@@ -215,12 +215,14 @@ def test_the_service_is_seen_as_it_changes(web: WebPage, network: Network) -> No
     expect(web.page.get_by_role("meter", name="Cache")).to_be_visible()
 
     network.publishers["bar"].kill()
-    expect(bar).to_contain_text("stale")
+    expect(bar).to_contain_text("offline")
     expect(bar).to_contain_text(re.compile("current .* ago"))
     answer = network.get("/api/fetch/bar/data.b2nd", headers={"X-Request-Id": "not-here"})
     assert answer.status_code == 503
     errors = web.page.get_by_role("list", name="Last errors")
     expect(errors.get_by_role("listitem").filter(has_text="not-here")).to_contain_text("does not answer")
+
+    web.screenshot(SHOTS / "admin-service-offline.png")
 
     network.publishers["bar"].start()
     expect(bar).to_contain_text("online")

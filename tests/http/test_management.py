@@ -209,6 +209,25 @@ async def test_a_user_who_does_not_exist_is_404(
     assert (answer.status_code, answer.json()["detail"]) == (404, "there is no user nobody@example.org")
 
 
+@pytest.mark.parametrize("name", ["%FF", "%00", "%ED%A0%80", "x" * 3000, "%F0%9F%98%80", "a%2Fb"])
+@pytest.mark.parametrize("method", ["PATCH", "POST"])
+async def test_names_that_are_none_are_refused(
+    here: Lab, root: dict[str, str], method: str, name: str
+) -> None:
+    path = "/api/users/" if method == "PATCH" else "/api/reset-links/"
+
+    answer = await here.http.request(method, path + name, json={}, headers=root)
+
+    assert answer.status_code in {400, 404}
+
+
+@pytest.mark.parametrize("text", ["%00", "%F0%9F%98%80", "'", "%25", "x" * 3000])
+async def test_any_text_can_be_looked_for(here: Lab, root: dict[str, str], text: str) -> None:
+    answer = await here.http.get(f"/api/users?filter={text}", headers=root)
+
+    assert (answer.status_code, answer.json()["total"]) == (200, 0)
+
+
 # tokens and reset links
 
 
@@ -281,6 +300,7 @@ async def test_service_tells_of_uploads_under_way(here: Lab, root: dict[str, str
     after = (await here.http.get("/api/service", headers=root)).json()
 
     (upload,) = told["uploads"]
+    assert (told["room"]["promised"], after["room"]["promised"]) == (100, 0)
     assert (upload["owner"], upload["path"]) == (ADA, "@personal/big.bin")
     assert (upload["size"], upload["offset"], told["nuploads"]) == (100, 40, 1)
     assert (after["nuploads"], after["uploads"]) == (0, [])

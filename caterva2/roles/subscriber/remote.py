@@ -173,12 +173,10 @@ class RemoteRoot:
     @property
     def state(self) -> PublisherState:
         """How it is, as superusers are told."""
-        match self.seen_status:
-            case None:
-                return PublisherState.UNKNOWN
-            case RootStatus.ONLINE:
-                return PublisherState.ONLINE
-        return PublisherState.STALE if self.subscribed and self._ready.is_set() else PublisherState.OFFLINE
+        status = self.seen_status
+        if status is not RootStatus.ONLINE:
+            return PublisherState.UNKNOWN if status is None else PublisherState.OFFLINE
+        return PublisherState.STALE if self.subscribed and not self.freshness.fresh else PublisherState.ONLINE
 
     @property
     def seen_status(self) -> RootStatus | None:

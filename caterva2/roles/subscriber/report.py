@@ -11,7 +11,6 @@ from caterva2.model.service import (
     EventsReport,
     Failure,
     PublisherReport,
-    PublisherState,
     RequestsReport,
     RoomReport,
     ServiceReport,
@@ -83,7 +82,7 @@ class Reporter:
                 readers=self._hub.nsubscribers, told=self._hub.position.seq, lag_s=self._traffic.event_lag_s
             ),
             requests=requests,
-            room=RoomReport(used=ledger.used, limit=ledger.limit),
+            room=RoomReport(used=ledger.used, promised=ledger.promised, limit=ledger.limit),
             nuploads=len(uploads),
             uploads=[_upload(upload, owners) for upload in shown],
             failures=failures,
@@ -106,11 +105,11 @@ class Reporter:
 
 
 def _publisher(root: RemoteRoot) -> PublisherReport:
-    state = root.state
-    age = root.freshness.age_s if state is PublisherState.STALE else None
+    freshness = root.freshness
+    is_kept = root.subscribed and not freshness.fresh and freshness.age_s > 0
     return PublisherReport(
-        name=root.name, http=root.http, subscribed=root.subscribed, state=state, since=iso_time(root.since),
-        age_s=age, error=root.describe().error,
+        name=root.name, http=root.http, subscribed=root.subscribed, state=root.state,
+        since=iso_time(root.since), age_s=freshness.age_s if is_kept else None, error=root.describe().error,
     )  # fmt: skip
 
 

@@ -1959,8 +1959,8 @@ export interface components {
          * PublisherState
          * @description How a published root is.
          *
-         *         ``ONLINE``: its publisher answers. ``STALE``: it does not, and what is known of its files is shown.
-         *         ``OFFLINE``: it does not, and nothing of it is here. ``UNKNOWN``: nobody has tried yet.
+         *         ``ONLINE``: its publisher answers. ``STALE``: it does, and its files are being listed anew.
+         *         ``OFFLINE``: it does not; what is known of its files is shown. ``UNKNOWN``: nobody has tried yet.
          * @enum {unknown}
          */
         PublisherState: "offline" | "online" | "stale" | "unknown";
@@ -2027,9 +2027,15 @@ export interface components {
         /**
          * RoomReport
          * @description Bytes of all areas together; `limit` is null for none.
+         *
+         *         Attributes
+         *         ----------
+         *         promised
+         *             What uploads under way of any kind have taken or announced, beside `used`.
          */
         RoomReport: {
             used: number;
+            promised: number;
             limit: number | null;
         };
         /**

@@ -11,7 +11,7 @@ import { RoomBar } from './RoomBar';
 import type { Router } from './router';
 import type { Session } from './session';
 import { formatRoom } from './sizes';
-import { formatShare } from './times';
+import { formatPercent } from './times';
 import { useKept } from './useKept';
 
 export interface AccountPageProps {
@@ -73,7 +73,7 @@ function Room({ me }: { readonly me: NonNullable<Account['me']> }): ReactElement
   const text =
     room.limit === null
       ? `${room.used} in @personal, without limit`
-      : `${room.used} of ${room.limit} in @personal (${formatShare(used, quota ?? 0)})`;
+      : `${room.used} of ${room.limit} in @personal (${formatPercent(used, quota ?? used)})`;
   return (
     <section className="c2-room">
       <h2>Room</h2>

@@ -26,10 +26,17 @@ export function Modal(props: ModalProps): ReactElement {
   const id = useId();
   useEffect(() => {
     const element = dialog.current;
+    const before = document.activeElement;
     if (element && !element.open) {
       element.showModal();
       element.querySelector<HTMLElement>('[data-first]')?.focus();
     }
+    return () => {
+      // It is taken away, not closed, so the browser does not do it.
+      if (before instanceof HTMLElement) {
+        before.focus();
+      }
+    };
   }, []);
   const submit = async (event: FormEvent): Promise<void> => {
     event.preventDefault();

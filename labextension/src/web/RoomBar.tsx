@@ -12,14 +12,16 @@ export interface RoomBarProps {
   readonly label: string;
   /** The same in words. */
   readonly text: string;
+  /** It is meant to become full, so there is nothing to warn of. */
+  readonly isMeant?: boolean;
 }
 
-export function RoomBar({ used, limit, label, text }: RoomBarProps): ReactElement {
+export function RoomBar({ used, limit, label, text, isMeant = false }: RoomBarProps): ReactElement {
   if (limit === null || limit <= 0) {
     return <span className="c2-room-text">{text}</span>;
   }
   const share = Math.min(1, used / limit);
-  const level = share >= FULL ? 'full' : share >= TIGHT ? 'tight' : 'good';
+  const level = isMeant ? 'good' : share >= FULL ? 'full' : share >= TIGHT ? 'tight' : 'good';
   return (
     <>
       <div
@@ -32,7 +34,7 @@ export function RoomBar({ used, limit, label, text }: RoomBarProps): ReactElemen
         aria-valuenow={Math.round(100 * share)}
         aria-valuetext={text}
       >
-        <div style={{ width: `${100 * share}%` }} />
+        {share > 0 && <div style={{ width: `${100 * share}%` }} />}
       </div>
       <span className="c2-room-text">{text}</span>
     </>

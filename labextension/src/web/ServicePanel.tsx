@@ -1,6 +1,7 @@
 /** How the service is: what it is connected to, what it keeps, what failed. */
 import { useEffect, useMemo, type ReactElement, type ReactNode } from 'react';
 
+import { asSentence } from '../api/errors';
 import { Notice } from '../ui/Notice';
 import { formatBytes, formatCount, formatTime } from '../ui/format';
 import { useSignal } from '../ui/useSignal';
@@ -47,6 +48,7 @@ function Report({ report }: { readonly report: ServiceReport }): ReactElement {
       </div>
       <Uploads report={report} />
       <Failures report={report} />
+      <p className="c2-hint">{`Caterva2 ${report.version}`}</p>
     </>
   );
 }
@@ -62,7 +64,7 @@ function Tiles({ report }: { readonly report: ServiceReport }): ReactElement {
           <Badge state={broker.connected ? 'online' : 'offline'} text={broker.connected ? 'connected' : 'away'} />
         )}
       </Tile>
-      <Tile title="Runs for" more={`version ${report.version}, since ${formatTime(report.started)}`}>
+      <Tile title="Runs for" more={`since ${formatTime(report.started)}`}>
         {formatSince(report.started, at)}
       </Tile>
       <Tile
@@ -127,10 +129,10 @@ function Publishers({ report }: { readonly report: ServiceReport }): ReactElemen
             : 'The broker knows none. Start one with cat2pub.'}
         </p>
       ) : (
-        <table className="c2-table c2-cards" role="table" aria-label="Publishers">
+        <table className="c2-table c2-cards c2-publishers" role="table" aria-label="Publishers">
           <thead role="rowgroup">
             <tr role="row">
-              {['Root', 'State', 'For', 'Publisher'].map(name => (
+              {['Root', 'State', 'Changed', 'Publisher'].map(name => (
                 <th key={name} role="columnheader" scope="col">
                   {name}
                 </th>
@@ -146,8 +148,8 @@ function Publishers({ report }: { readonly report: ServiceReport }): ReactElemen
                 <td role="cell">
                   <Badge state={publisher.state} text={publisher.state} />
                 </td>
-                <td role="cell" className="c2-number-cell" title={formatTime(publisher.since)}>
-                  {formatSince(publisher.since, at)}
+                <td role="cell" className="c2-number-cell c2-since" title={formatTime(publisher.since)}>
+                  {`${formatSince(publisher.since, at)} ago`}
                 </td>
                 <td role="cell">
                   {publisher.http}
@@ -162,10 +164,10 @@ function Publishers({ report }: { readonly report: ServiceReport }): ReactElemen
   );
 }
 
-function publisherText({ subscribed, state, age_s, error }: PublisherReport): string {
+function publisherText({ subscribed, age_s, error }: PublisherReport): string {
   const parts = [
     subscribed ? '' : 'not subscribed to',
-    state === 'stale' && typeof age_s === 'number' ? `what is kept was current ${formatSpan(age_s)} ago` : '',
+    typeof age_s === 'number' ? `what is kept was current ${formatSpan(age_s)} ago` : '',
     error ?? ''
   ];
   return parts.filter(part => part !== '').join('; ');
@@ -181,13 +183,22 @@ function Cache({ report }: { readonly report: ServiceReport }): ReactElement {
         used={cache.used}
         limit={cache.limit}
         label="Cache"
+        isMeant
         text={room.limit === null || cache.limit === 0 ? 'nothing is kept' : `${room.used} of ${room.limit}`}
       />
       <dl className="c2-facts">
         <dt>Hits</dt>
-        <dd>{`${formatCount(cache.hits)} (${formatShare(cache.hits, cache.hits + cache.misses)}), ${formatBytes(cache.hit_bytes)}`}</dd>
+        <dd>
+          {cache.hits === 0
+            ? 'none'
+            : `${formatCount(cache.hits)} (${formatShare(cache.hits, cache.hits + cache.misses)}), ${formatBytes(cache.hit_bytes)}`}
+        </dd>
         <dt>Misses</dt>
-        <dd>{`${formatCount(cache.misses)}, ${formatBytes(cache.fetched_bytes)} in ${formatCount(cache.fetches)} requests`}</dd>
+        <dd>
+          {cache.misses === 0 && cache.fetches === 0
+            ? 'none'
+            : `${formatCount(cache.misses)}, ${formatBytes(cache.fetched_bytes)} in ${formatCount(cache.fetches)} ${cache.fetches === 1 ? 'request' : 'requests'}`}
+        </dd>
         <dt>Given up</dt>
         <dd>{cache.evicted_bytes === 0 ? 'nothing' : `${formatBytes(cache.evicted_bytes)}, for want of room`}</dd>
       </dl>
@@ -218,7 +229,11 @@ function Uploads({ report }: { readonly report: ServiceReport }): ReactElement {
     <>
       <h2>Uploads under way</h2>
       {uploads.length === 0 ? (
-        <p className="c2-empty">None that can be resumed.</p>
+        <p className="c2-empty">
+          {report.room.promised === 0
+            ? 'None.'
+            : `None that can be resumed; ${formatBytes(report.room.promised)} of others are on the way.`}
+        </p>
       ) : (
         <table className="c2-table c2-cards" role="table" aria-label="Uploads under way">
           <thead role="rowgroup">
@@ -242,10 +257,11 @@ function Uploads({ report }: { readonly report: ServiceReport }): ReactElement {
                     used={upload.offset}
                     limit={upload.size}
                     label={`Upload of ${upload.path}`}
+                    isMeant
                     text={`${formatBytes(upload.offset)} of ${formatBytes(upload.size)}`}
                   />
                 </td>
-                <td role="cell">{`${formatSince(upload.touched, at)} ago`}</td>
+                <td role="cell" className="c2-number-cell c2-last-part">{`${formatSince(upload.touched, at)} ago`}</td>
               </tr>
             ))}
           </tbody>
@@ -273,7 +289,7 @@ function Failures({ report }: { readonly report: ServiceReport }): ReactElement 
               <li key={`${failure.at} ${failure.request_id}`}>
                 <span className="c2-status">{failure.status}</span>
                 <span className="c2-list-text">
-                  <span>{failure.sentence}</span>
+                  <span>{asSentence(failure.sentence)}</span>
                   <span className="c2-hint">
                     {`${failure.method} ${failure.route} · `}
                     <time dateTime={failure.at} title={formatTime(failure.at)}>

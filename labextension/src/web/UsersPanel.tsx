@@ -10,7 +10,7 @@ import type { ManagedUser, Management } from './management';
 import { Menu } from './Menu';
 import { RoomBar } from './RoomBar';
 import { formatRoom, readLimit, writeLimit } from './sizes';
-import { formatShare } from './times';
+import { formatPercent } from './times';
 import { UserDialog, type UserWish } from './UserDialogs';
 import { UserList } from './userList';
 
@@ -152,6 +152,10 @@ interface UserRowProps {
 
 function UserRow({ user, isMe, common, isEdited, onWish, onEdit, onLimit }: UserRowProps): ReactElement {
   const { email } = user;
+  const wasEdited = useRef(false);
+  useEffect(() => {
+    wasEdited.current = isEdited;
+  }, [isEdited]);
   return (
     <tr role="row" data-email={email}>
       <td role="cell" className="c2-who">
@@ -171,7 +175,7 @@ function UserRow({ user, isMe, common, isEdited, onWish, onEdit, onLimit }: User
         {isEdited ? (
           <LimitForm user={user} common={common} onLimit={onLimit} onClose={() => onEdit(false)} />
         ) : (
-          <Room user={user} onEdit={() => onEdit(true)} />
+          <Room user={user} isFirst={wasEdited.current} onEdit={() => onEdit(true)} />
         )}
       </td>
       <td role="cell" className="c2-switch-cell">
@@ -212,21 +216,34 @@ function UserRow({ user, isMe, common, isEdited, onWish, onEdit, onLimit }: User
   );
 }
 
-function Room({ user, onEdit }: { readonly user: ManagedUser; onEdit(): void }): ReactElement {
+interface RoomProps {
+  readonly user: ManagedUser;
+  /** It comes back after its limit was edited, and the keyboard with it. */
+  readonly isFirst: boolean;
+  onEdit(): void;
+}
+
+function Room({ user, isFirst, onEdit }: RoomProps): ReactElement {
   const { email, used, quota } = user;
   const room = formatRoom(used, quota);
-  const text = room.limit === null ? `${room.used}, no limit` : `${room.used} of ${room.limit}`;
-  const share = quota !== null && quota > 0 && used > 0 ? ` (${formatShare(used, quota)})` : '';
+  const whole = quota === null || quota === undefined ? '' : ` (${formatPercent(used, quota)})`;
+  const text = room.limit === null ? `${room.used}, no limit` : `${room.used} of ${room.limit}${whole}`;
+  const button = useRef<HTMLButtonElement>(null);
+  useEffect(() => {
+    if (isFirst) {
+      button.current?.focus();
+    }
+  }, []);
   return (
     <div className="c2-room-box">
       <div className="c2-room-bar">
-        <RoomBar used={used} limit={quota} label={`Room of ${email}`} text={`${text}${share}`} />
+        <RoomBar used={used} limit={quota} label={`Room of ${email}`} text={user.own_quota ? `${text}, his own limit` : text} />
       </div>
       <button
+        ref={button}
         type="button"
         className="c2-button c2-quiet c2-edit"
         aria-label={`Change the limit of ${email}`}
-        title={user.own_quota ? 'This limit is his own' : 'This is the limit of all'}
         onClick={onEdit}
       >
         Limit

@@ -20,6 +20,12 @@ export function formatSince(iso: string, now: string): string {
   return Number.isNaN(seconds) ? iso : formatSpan(seconds);
 }
 
+/** `42 %`, as far as a bar can tell. */
+export function formatPercent(part: number, whole: number): string {
+  const percent = (100 * part) / whole;
+  return `${percent > 0 && percent < 1 ? '<1' : Math.round(percent)} %`;
+}
+
 /** `42.1 %`; a dash if there is nothing to compare with. */
 export function formatShare(part: number, whole: number): string {
   if (whole <= 0) {
