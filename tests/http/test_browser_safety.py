@@ -224,6 +224,23 @@ async def test_page_at_the_public_address_writes_though_the_proxy_hides_it(behin
     assert (own.status_code, other.status_code) == (200, 403)
 
 
+async def test_link_on_a_page_of_another_site_removes_nobody(
+    crowd: dict[str, dict[str, str]], here: Lab
+) -> None:
+    await here.add("doomed@example.org")
+    navigation = {
+        "Accept": "text/html,application/xhtml+xml;q=0.9,*/*;q=0.8"
+    }  # all that an old browser sends
+
+    answer = await here.http.get(
+        "/api/deluser/doomed@example.org", headers={**crowd["superuser"], **navigation}
+    )
+
+    assert (answer.status_code, here.accounts._db.by_email("doomed@example.org") is None) == (403, False)
+    client = await here.http.get("/api/deluser/doomed@example.org", headers=crowd["superuser"])
+    assert client.status_code == 200
+
+
 async def test_token_is_no_session_that_a_browser_would_send(here: Lab, ada: dict[str, str]) -> None:
     token = await here.token(ada, "write")
 
