@@ -29,6 +29,9 @@ STORED = {
     "book.ipynb": b"{}",
     "notes.md": b"<script>alert(1)</script>",
     "paper.pdf": b"%PDF-1.4",
+    "code.js": b"alert(1)",
+    "code.mjs": b"alert(1)",
+    "looks.css": b"* { display: none }",
 }
 
 
@@ -118,6 +121,14 @@ async def test_stored_file_is_saved_and_not_shown(here: Lab, name: str, endpoint
 
         assert answer.headers["Content-Disposition"].startswith("attachment; ")
         assert answer.headers["Content-Security-Policy"] == SANDBOX
+
+
+@pytest.mark.parametrize("name", ["code.js", "code.mjs", "looks.css"])
+async def test_stored_script_or_style_is_not_what_a_page_could_load(here: Lab, name: str) -> None:
+    answer = await here.http.get(f"/api/download/@public/{name}")
+
+    assert answer.headers["Content-Type"].partition(";")[0] == "text/plain"
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
 
 
 async def test_answers_do_not_share_headers(here: Lab, ada: dict[str, str]) -> None:
