@@ -45,7 +45,8 @@ class Read(Protocol):
 
 def attachment(filename: str) -> str:
     """Return the value of ``Content-Disposition`` for a download (RFC 6266)."""
-    plain = "".join(c if 32 <= ord(c) < 127 and c not in '"\\' else "_" for c in filename)
+    # Some browsers take a "%2F" in the plain name for a slash.
+    plain = "".join(c if 32 <= ord(c) < 127 and c not in '"\\%' else "_" for c in filename)
     extended = "" if plain == filename else f"; filename*=UTF-8''{quote(filename, safe='')}"
     return f'attachment; filename="{plain}"{extended}'
 

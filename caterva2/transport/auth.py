@@ -164,7 +164,9 @@ def refuse_foreign_page(route: Route, request: HTTPServerRequest, site: str) -> 
     """
     if route.scope is Scope.READ and request.method in SAFE_METHODS:
         return
-    if is_foreign(request.headers, site):
+    # A link on a page of another site brings the cookie; an old browser says no more than that it navigates.
+    follows_link = request.method in SAFE_METHODS and "text/html" in request.headers.get("Accept", "")
+    if follows_link or is_foreign(request.headers, site):
         raise NotPermitted("a page of another site may not do this here")
 
 

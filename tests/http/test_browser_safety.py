@@ -29,6 +29,9 @@ STORED = {
     "book.ipynb": b"{}",
     "notes.md": b"<script>alert(1)</script>",
     "paper.pdf": b"%PDF-1.4",
+    "code.js": b"alert(1)",
+    "code.mjs": b"alert(1)",
+    "looks.css": b"* { display: none }",
 }
 
 
@@ -118,6 +121,14 @@ async def test_stored_file_is_saved_and_not_shown(here: Lab, name: str, endpoint
 
         assert answer.headers["Content-Disposition"].startswith("attachment; ")
         assert answer.headers["Content-Security-Policy"] == SANDBOX
+
+
+@pytest.mark.parametrize("name", ["code.js", "code.mjs", "looks.css"])
+async def test_stored_script_or_style_is_not_what_a_page_could_load(here: Lab, name: str) -> None:
+    answer = await here.http.get(f"/api/download/@public/{name}")
+
+    assert answer.headers["Content-Type"].partition(";")[0] == "text/plain"
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
 
 
 async def test_answers_do_not_share_headers(here: Lab, ada: dict[str, str]) -> None:
@@ -222,6 +233,23 @@ async def test_page_at_the_public_address_writes_though_the_proxy_hides_it(behin
     other = await behind_tls.http.post("/api/mkdir/@shared/y", headers={**cookie, "Origin": EVIL})
 
     assert (own.status_code, other.status_code) == (200, 403)
+
+
+async def test_link_on_a_page_of_another_site_removes_nobody(
+    crowd: dict[str, dict[str, str]], here: Lab
+) -> None:
+    await here.add("doomed@example.org")
+    navigation = {
+        "Accept": "text/html,application/xhtml+xml;q=0.9,*/*;q=0.8"
+    }  # all that an old browser sends
+
+    answer = await here.http.get(
+        "/api/deluser/doomed@example.org", headers={**crowd["superuser"], **navigation}
+    )
+
+    assert (answer.status_code, here.accounts._db.by_email("doomed@example.org") is None) == (403, False)
+    client = await here.http.get("/api/deluser/doomed@example.org", headers=crowd["superuser"])
+    assert client.status_code == 200
 
 
 async def test_token_is_no_session_that_a_browser_would_send(here: Lab, ada: dict[str, str]) -> None:

@@ -158,6 +158,7 @@ def test_time_of_change_is_compared_in_seconds(header, old):
         ("README.md.b2", 'attachment; filename="README.md.b2"'),
         ("été.b2", "attachment; filename=\"_t_.b2\"; filename*=UTF-8''%C3%A9t%C3%A9.b2"),
         ('a"b\\c\r\n', "attachment; filename=\"a_b_c__\"; filename*=UTF-8''a%22b%5Cc%0D%0A"),
+        ("..%2Fx;y.txt", "attachment; filename=\".._2Fx;y.txt\"; filename*=UTF-8''..%252Fx%3By.txt"),
     ],
 )
 def test_filename_can_not_break_out_of_its_header(name, header):

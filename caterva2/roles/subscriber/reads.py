@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -337,11 +338,20 @@ async def _continued(first: Buffer, rest: AsyncGenerator[Buffer, None]) -> Async
 
 
 def guess_media(name: str) -> str:
-    """Guess the media type of a plain file by its name."""
+    """Guess the media type of a plain file by its name.
+
+    Scripts and styles are plain texts: our page may load them from this server, and
+    those that users have stored must not pass for its own.
+    """
     import mimetypes
 
     media, encoding = mimetypes.guess_type(name)
-    return wire.BINARY if media is None or encoding is not None else media
+    if media is None or encoding is not None:
+        return wire.BINARY
+    return "text/plain" if _ACTIVE.search(media) else media
+
+
+_ACTIVE = re.compile(r"(java|ecma|j|live)script|/css|xsl|x-component|wasm|manifest")
 
 
 def _combined(etag: str, query: FetchQuery) -> str:

@@ -337,15 +337,15 @@ function PdfFile(props: ContentProps) {
   }, [url, onStatus]);
   return (
     <div className="jp-Caterva2-View-pdf">
-      {url === undefined ? null : (
-        <object data={url} type="application/pdf" aria-label={path.slice(path.lastIndexOf('/') + 1)}>
-          <Notice>
-            <p>{t('This browser does not show PDF files.')}</p>
-            <a className="jp-Caterva2-View-button" href={api.downloadUrl(path)} download>
-              {t('Download it')}
-            </a>
-          </Notice>
-        </object>
+      {url === undefined ? null : navigator.pdfViewerEnabled ? (
+        <iframe src={url} title={path.slice(path.lastIndexOf('/') + 1)} />
+      ) : (
+        <Notice>
+          <p>{t('This browser does not show PDF files.')}</p>
+          <a className="jp-Caterva2-View-button" href={api.downloadUrl(path)} download>
+            {t('Download it')}
+          </a>
+        </Notice>
       )}
     </div>
   );

@@ -22,7 +22,9 @@ const CONFIG: Config = {
     'source',
     'track',
     'map',
-    'area'
+    'area',
+    'template',
+    'slot'
   ],
   FORBID_ATTR: [
     'style',
@@ -47,9 +49,12 @@ const CONFIG: Config = {
   RETURN_DOM_FRAGMENT: true
 };
 
+let purifier: ReturnType<typeof DOMPurify> | undefined;
+
 /** Make HTML harmless: no scripts, no styles, no forms, nothing that is fetched from another host. */
 export function sanitizeHtml(html: string, imageAddress: ImageAddress): DocumentFragment {
-  const purifier = DOMPurify(window);
+  // It makes a Trusted Types policy, which a page may have once.
+  purifier ??= DOMPurify(window);
   const fragment = purifier.sanitize(html, CONFIG) as unknown as DocumentFragment;
   for (const link of fragment.querySelectorAll('a')) {
     const target = link.getAttribute('href') ?? '';

@@ -58,4 +58,7 @@ def test_page_policy_runs_no_inline_script() -> None:
     rules = {name: value for name, _, value in (rule.partition(" ") for rule in policy.split("; "))}
 
     assert rules["script-src"] == "'self'"
-    assert rules["default-src"] == rules["base-uri"] == rules["frame-ancestors"] == "'none'"
+    assert rules["style-src"] == rules["base-uri"] == rules["form-action"] == "'self'"
+    assert rules["default-src"] == rules["frame-ancestors"] == "'none'"
+    assert rules["require-trusted-types-for"] == "'script'"
+    assert "unsafe" not in policy

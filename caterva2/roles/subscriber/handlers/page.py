@@ -19,25 +19,11 @@ from caterva2.transport.app import Application
 from caterva2.transport.auth import read_credentials
 from caterva2.transport.handler import BaseHandler
 from caterva2.transport.links import DOOR
+from caterva2.transport.security import Policy
 from caterva2.transport.webassets import WebAssets
 
 HTML = "text/html; charset=utf-8"
 YEAR = "public, max-age=31536000, immutable"
-CSP = "; ".join(
-    (
-        "default-src 'none'",
-        "script-src 'self'",
-        "style-src 'self'",
-        "img-src 'self' data: blob:",
-        "font-src 'self'",
-        "connect-src 'self'",
-        "object-src blob:",  # a PDF, shown by the browser's own viewer
-        "frame-src blob:",
-        "form-action 'self'",
-        "base-uri 'self'",
-        "frame-ancestors 'none'",
-    )
-)
 NOT_BUILT = (
     "<!doctype html><html lang=en><meta charset=utf-8><title>Caterva2</title>"
     "<p>The web page of this subscriber is not built: run <code>make web</code> in the checkout that it "
@@ -90,13 +76,11 @@ class Page:
 class PageHandler(BaseHandler[Page]):
     """GET / and every address inside the page; which of them it is, the page finds out itself."""
 
+    policy = Policy.PAGE
+
     async def get(self, path: str = "") -> None:
         """Send the page."""
         del path
-        self.set_header("Content-Security-Policy", CSP)
-        self.set_header("X-Content-Type-Options", "nosniff")
-        self.set_header("Referrer-Policy", "same-origin")
-        self.set_header("X-Frame-Options", "DENY")
         self.set_header("Cache-Control", "private, no-cache")
         session = read_credentials(self.request.headers) is not None
         text = self.service.html(self.request.path.count("/"), session=session)
@@ -116,7 +100,6 @@ class StaticHandler(BaseHandler[Page]):
         if asset is None:
             raise NotFound("the web page has no such file", hint="load the page again")
         form = asset.form(self.request.headers.get("Accept-Encoding", ""))
-        self.set_header("X-Content-Type-Options", "nosniff")
         self.set_header("Vary", "Accept-Encoding")
         self.set_header("Cache-Control", YEAR if asset.immutable else "no-cache")
         if form.encoding is not None:
