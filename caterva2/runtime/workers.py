@@ -103,6 +103,11 @@ class Workers:
         pool = self._lanes[lane]
         return max(0, pool.pending - pool.size)
 
+    def busy(self, lane: Lane) -> int:
+        """Return how many threads work."""
+        pool = self._lanes[lane]
+        return min(pool.pending, pool.size)
+
     def size(self, lane: Lane) -> int:
         """Return the number of threads of a lane."""
         return self._lanes[lane].size

@@ -232,6 +232,7 @@ def make_application(
     if problems:
         raise RuntimeError(f"{role}: " + "; ".join(problems))
     context = context or Context(service=str(role))
+    context.metrics.tell_version(context.service, context.version)
     application = Application(context)
     for route in routes:
         # A user who needs no login has no account to manage, but may ask who he is.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bisect
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from prometheus_client import (
@@ -18,9 +19,12 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 from caterva2.model.service import RequestsReport
+from caterva2.runtime.workers import Lane
 
 if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
+
+    from caterva2.runtime.workers import Workers
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 _FAILED = 5
@@ -50,9 +54,25 @@ class Metrics:
             gauge.set_function(read)
         return gauge
 
+    def tell_version(self, service: str, version: str) -> None:
+        """Add a gauge that is always 1, with the kind of service and the version in its labels."""
+        info = self.gauge("info", "The service and its version.", ("service", "version"))
+        info.labels(service, version).set(1)
+
     def render(self) -> bytes:
         """Return everything in the Prometheus text format."""
         return generate_latest(self.registry)
+
+
+def add_worker_gauges(metrics: Metrics, workers: Workers) -> None:
+    """Add what tells how busy the threads of each lane are."""
+    threads = metrics.gauge("worker_threads", "Threads for blocking work.", ("lane",))
+    busy = metrics.gauge("worker_threads_busy", "Threads that work.", ("lane",))
+    waiting = metrics.gauge("worker_calls_waiting", "Calls that wait for a thread.", ("lane",))
+    for lane in Lane:
+        threads.labels(lane).set(workers.size(lane))
+        busy.labels(lane).set_function(partial(workers.busy, lane))
+        waiting.labels(lane).set_function(partial(workers.queued, lane))
 
 
 class RequestTallies(Collector):

@@ -10,6 +10,8 @@ What a page may hold, by the language of its code block:
   the next one are its output, where ``...`` stands for anything. A command that
   ends in ``&`` is a service: it is started and, if it is ours, awaited.
 - ``python``: a doctest session; the blocks of a page share their names.
+- ``{admonition} In the browser``: a numbered list of what a person does there, see
+  `tests.support.browsing`.
 - ``{code-block}`` with a ``:caption:``: a file of that name, written.
 - all else is read by people only.
 
@@ -38,6 +40,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.support.browsing import Person
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 PROGRAMS = Path(sys.executable).parent
 
@@ -47,6 +51,7 @@ COMMAND_WITHIN_S = 60.0
 
 _BLOCK = re.compile(r"^```(?P<info>[^\n`]+)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
 _CAPTION = re.compile(r"\A:caption: (?P<name>\S+)\n\s*\n?")
+_ITEM = re.compile(r"^\d+\. ", re.MULTILINE)
 _DEFAULT_PORTS = {"cat2bro": 8000, "cat2pub": 8001, "cat2sub": 8002}
 _ELLIPSIS = doctest.ELLIPSIS
 
@@ -78,7 +83,14 @@ class Session:
     text: str
 
 
-Step = Command | File | Session
+@dataclass(frozen=True)
+class Browsing:
+    """What a person does in a browser, sentence by sentence."""
+
+    sentences: tuple[str, ...]
+
+
+Step = Command | File | Session | Browsing
 
 
 def play(page: Path, directory: Path, *, prelude: str = "", setup: str = "") -> None:
@@ -89,7 +101,7 @@ def play(page: Path, directory: Path, *, prelude: str = "", setup: str = "") -> 
     page
         A Markdown file.
     directory
-        Where its commands run; empty. Sees the ``examples`` of the checkout.
+        Where its commands run; empty. Sees ``contrib`` and ``examples`` of the checkout.
     prelude
         A command to start before the page, as if it ended in ``&``; it is awaited
         until a subscriber answers at the default port.
@@ -120,6 +132,8 @@ def steps(text: str) -> Iterator[Step]:
             yield from _commands(body)
         elif info == "python":
             yield Session(body)
+        elif info == "{admonition} In the browser":
+            yield Browsing(tuple(" ".join(item.split()) for item in _ITEM.split(body)[1:]))
         elif info.startswith("{code-block}") and caption:
             yield File(caption["name"], body[caption.end() :])
 
@@ -176,11 +190,18 @@ class _Player:
         self._directory = directory
         self._started: list[subprocess.Popen[bytes]] = []
         self._names: dict[str, Any] = {}
+        self._person = Person(directory)
 
     def __enter__(self) -> _Player:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
+        try:
+            self._person.close()
+        finally:
+            self._end_services()
+
+    def _end_services(self) -> None:
         for process in reversed(self._started):
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGTERM)
@@ -196,6 +217,9 @@ class _Player:
             (self._directory / step.name).write_text(step.text, encoding="utf-8")
         elif isinstance(step, Session):
             self._session(step)
+        elif isinstance(step, Browsing):
+            for sentence in step.sentences:
+                self._person.do(sentence)
         elif step.is_service:
             command = step.text.removesuffix("&").strip()
             self.start(command, self._address(command))
@@ -289,7 +313,8 @@ def _loopback_up() -> None:
 
 def _main(page: Path, directory: Path, prelude: str, setup: str) -> None:
     _loopback_up()
-    (directory / "examples").symlink_to(REPOSITORY / "examples")
+    for name in ("contrib", "examples"):
+        (directory / name).symlink_to(REPOSITORY / name)
     with _Player(directory) as player:
         if prelude:
             player.start(prelude, "localhost:8002")

@@ -266,6 +266,17 @@ def test_share_link_leads_through_the_proxy(front: Front) -> None:
     np.testing.assert_array_equal(contents(read.content), LINE[3:6])
 
 
+@pytest.mark.parametrize("path", ["metrics", "metrics/", "%6Detrics", "/metrics", "api/../metrics"])
+def test_counters_are_kept_from_users(front: Front, path: str) -> None:
+    target = f"{httpx.URL(front.url).path.rstrip('/')}/{path}".encode()
+    request = front.http.build_request("GET", front.url, extensions={"target": target})
+
+    answer = front.http.send(request)
+
+    assert answer.status_code in {301, 400, 403, 404, 503}
+    assert "caterva2_" not in answer.text
+
+
 def test_plain_http_is_sent_to_https(front: Front) -> None:
     answer = httpx.get(f"http://localhost:{front.place.plain}/api/list/@public", trust_env=False)
 

@@ -8,7 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.tutorial import PROGRAMS, REPOSITORY, Command, File, Session, matches, play, steps
+from tests.support.tutorial import (
+    PROGRAMS,
+    REPOSITORY,
+    Browsing,
+    Command,
+    File,
+    Session,
+    matches,
+    play,
+    steps,
+)
+from tests.support.webpage import BUILT
 
 PAGES = sorted((REPOSITORY / "docs" / "tutorials").glob("*.md"))
 
@@ -17,7 +28,8 @@ DEMO = "python examples/demo.py --directory _demo --no-lab"
 PRELUDES = {"quick-start": DEMO, "first-look-in-jupyterlab": DEMO}
 
 # Programs of the system that a page uses.
-NEEDS = {"independent-services": "nginx"}
+NEEDS = {"independent-services": ("nginx",), "behind-tls": ("nginx", "curl", "openssl", "chromium")}
+NEED_THE_PAGE = {"behind-tls"}
 
 OPERATING = sorted((REPOSITORY / "docs" / "operating").glob("*.md"))
 GUIDES = [*sorted((REPOSITORY / "docs" / "guides").glob("*.md")), *OPERATING]
@@ -52,9 +64,11 @@ def test_guide_does_what_it_says(page: Path, tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_tutorial_does_what_it_says(page: Path, tmp_path: Path) -> None:
-    program = NEEDS.get(page.stem, "sh")
-    if shutil.which(program, path=f"{os.environ['PATH']}{os.pathsep}/usr/sbin") is None:
-        pytest.skip(f"needs {program}")
+    for program in NEEDS.get(page.stem, ()):
+        if shutil.which(program, path=f"{os.environ['PATH']}{os.pathsep}/usr/sbin") is None:
+            pytest.skip(f"needs {program}")
+    if page.stem in NEED_THE_PAGE and not BUILT.exists():
+        pytest.skip("the page is not built: make web")
 
     play(page, tmp_path, prelude=PRELUDES.get(page.stem, ""))
 
@@ -85,6 +99,12 @@ one two
 rm -rf everything
 ```
 
+```{admonition} In the browser
+1. Open <https://localhost/>.
+2. Fill in *E-mail* with
+   `ada@example.org`.
+```
+
 ```python
 >>> 1 + 1
 2
@@ -95,6 +115,7 @@ rm -rf everything
         Command("cat2bro &", ""),
         Command("echo one two", "one two"),
         File("caterva2.toml", "[broker]\n"),
+        Browsing(("Open <https://localhost/>.", "Fill in *E-mail* with `ada@example.org`.")),
         Session(">>> 1 + 1\n2\n"),
     ]
 
@@ -121,6 +142,16 @@ def test_wrong_page_is_reported(tmp_path: Path) -> None:
     directory.mkdir()
 
     with pytest.raises(AssertionError, match=r"\$ echo right\npromised:\nwrong\nprinted:\nright"):
+        play(page, directory)
+
+
+def test_sentence_that_nobody_understands_is_reported(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("```{admonition} In the browser\n1. Dance.\n```\n")
+    directory = tmp_path / "directory"
+    directory.mkdir()
+
+    with pytest.raises(AssertionError, match="nobody knows how to: Dance"):
         play(page, directory)
 
 

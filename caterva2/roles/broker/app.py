@@ -55,6 +55,7 @@ def make_app(broker: Broker, config: BrokerConfig) -> Application:
     metrics.gauge("roots_online", "Roots whose publishers are alive.", read=lambda: broker.nonline)
     metrics.gauge("events", "Events relayed since the start.", read=lambda: broker.hub.position.seq)
     metrics.gauge("event_readers", "Open event streams.", read=lambda: broker.hub.nsubscribers)
+    metrics.gauge("roots_known", "Roots that are remembered.", read=lambda: broker.nroots)
     return make_application(Role.BROKER, HANDLERS, broker, context=context)
 
 

@@ -107,6 +107,11 @@ class Broker:
         self.hub.close()
 
     @property
+    def nroots(self) -> int:
+        """How many roots are remembered."""
+        return len(self._held)
+
+    @property
     def nonline(self) -> int:
         """How many roots are online."""
         return sum(held.online for held in self._held.values())

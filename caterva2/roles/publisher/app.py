@@ -42,6 +42,7 @@ from caterva2.transport.app import Application, make_application
 from caterva2.transport.context import Context
 from caterva2.transport.eventsocket import EventSocket
 from caterva2.transport.handler import SECRET_HEADER
+from caterva2.transport.metrics import add_worker_gauges
 from caterva2.transport.serve import Server, bind
 from caterva2.transport.status import HealthHandler, MetricsHandler
 
@@ -88,6 +89,7 @@ def make_app(publisher: Publisher, config: PublisherConfig, link: BrokerLink | N
         metrics.gauge(
             "broker_connected", "Whether the broker answers.", read=lambda: float(link.is_connected)
         )
+    add_worker_gauges(metrics, publisher.workers)
     return make_application(Role.PUBLISHER, HANDLERS, publisher, context=context)
 
 

@@ -44,7 +44,7 @@ class Publisher:
 
     def __init__(self, root: LocalRoot, workers: Workers) -> None:
         self._root = root
-        self._workers = workers
+        self.workers = workers
 
     @property
     def name(self) -> str:
@@ -102,7 +102,7 @@ class Publisher:
         if nchunk < 0:
             raise BadRequest(f"nchunk: expected a number from 0 on, found {nchunk}")
         async with self._root.open(path) as file:
-            begun = await self._workers.run(Lane.DISK, _begin_chunk, file, nchunk)
+            begun = await self.workers.run(Lane.DISK, _begin_chunk, file, nchunk)
             yield Body(file.etag, begun.nbytes, self._stream(begun))
 
     @contextlib.asynccontextmanager
@@ -124,7 +124,7 @@ class Publisher:
             The file can not be served.
         """
         async with self._root.open(path, etag=etag) as file:
-            begun = await self._workers.run(Lane.DISK, _begin_blocks, file, request)
+            begun = await self.workers.run(Lane.DISK, _begin_blocks, file, request)
             yield Body(file.etag, begun.nbytes, self._stream(begun))
 
     async def _stream(self, begun: _Begun) -> AsyncIterator[bytes]:
@@ -133,7 +133,7 @@ class Publisher:
             yield piece
             left -= len(piece)
             if left > 0:
-                piece = await self._workers.run(Lane.DISK, next, begun.rest, b"")
+                piece = await self.workers.run(Lane.DISK, next, begun.rest, b"")
 
 
 @dataclass(frozen=True, slots=True)

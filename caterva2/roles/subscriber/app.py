@@ -16,6 +16,7 @@ from caterva2.model.routes import Role
 from caterva2.roles.subscriber.access import Access
 from caterva2.roles.subscriber.accounts import Accounts
 from caterva2.roles.subscriber.areas import Areas
+from caterva2.roles.subscriber.gauges import add_gauges
 from caterva2.roles.subscriber.handlers.catalog import (
     InfoHandler,
     ListHandler,
@@ -160,17 +161,7 @@ def make_app(subscriber: Subscriber, config: SubscriberConfig, assets: WebAssets
         service="subscriber", version=__version__, origins=config.origins, urlbase=config.urlbase,
         proxies=Proxies(config.proxies), authenticator=subscriber.accounts,
     )  # fmt: skip
-    metrics = context.metrics
-    traffic, cache = subscriber.traffic, subscriber.cache
-    metrics.gauge("cache_hit_bytes", "Stored bytes served from the cache.", read=lambda: traffic.cached_bytes)
-    metrics.gauge("publisher_bytes", "Bytes received from publishers.", read=lambda: traffic.fetched_bytes)
-    metrics.gauge("publisher_requests", "Requests to publishers for data.", read=lambda: traffic.fetches)
-    metrics.gauge("cache_bytes", "Bytes kept in the cache.", read=lambda: cache.used_bytes)
-    metrics.gauge("cache_evicted_bytes", "Bytes given up for want of room.", read=lambda: cache.evicted_bytes)
-    metrics.gauge(
-        "event_lag_seconds", "Age of the last event when it arrived.", read=lambda: traffic.event_lag_s
-    )
-    metrics.gauge("event_readers", "Open event streams.", read=lambda: subscriber.hub.nsubscribers)
+    add_gauges(context.metrics, subscriber, config)
     application = make_application(Role.SUBSCRIBER, HANDLERS, subscriber, context=context)
     may_register = config.login and config.register
     settings = PageSettings(version=__version__, login=config.login, register=may_register)

@@ -92,7 +92,7 @@ class Subscriber:
         self.hub = hub
         self.cache = cache
         self.traffic = Traffic()
-        self._workers = workers
+        self.workers = workers
         self._tasks = Supervisor("subscriber")
         self.network = Network(
             broker=broker,
@@ -150,8 +150,8 @@ class Subscriber:
             It is a part of another program, whose memory is its own matter, and whose directories may be
             large: what changed in the areas since the last run is looked for in the background.
         """
-        await self._workers.run(Lane.DISK, self.cache.load)
-        await self._workers.run(Lane.DISK, self.areas.load)
+        await self.workers.run(Lane.DISK, self.cache.load)
+        await self.workers.run(Lane.DISK, self.areas.load)
         await self.uploads.start()
         self._tasks.spawn("expire uploads", self.uploads.run)
         self._tasks.spawn("void changed files", self._void_changed)
@@ -180,12 +180,12 @@ class Subscriber:
         await self.verifier.stop()
         await self.areas.stop()
         self.hub.close()
-        await self._workers.run(Lane.DISK, self.cache.close)
+        await self.workers.run(Lane.DISK, self.cache.close)
 
     async def _give_back_memory(self) -> None:
         while True:
             await asyncio.sleep(LOOK_S)
-            await self._workers.run(Lane.DISK, give_back_memory, ENOUGH_MEMORY)
+            await self.workers.run(Lane.DISK, give_back_memory, ENOUGH_MEMORY)
 
     async def _look(self, area: Area) -> None:
         try:
@@ -195,7 +195,7 @@ class Subscriber:
 
     async def _watch(self, area: Area) -> None:
         await self._look(area)
-        async for paths in Watcher(area.source, self._workers).changes():
+        async for paths in Watcher(area.source, self.workers).changes():
             try:
                 await area.root.refresh(paths)
             except Caterva2Error as exc:
