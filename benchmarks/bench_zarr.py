@@ -10,6 +10,7 @@ import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import blosc2
@@ -29,6 +30,14 @@ GRIDS: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
     "64 MiB, cut": ((16, 1024, 1024), (4, 128, 128)),
 }
 SHAPE = (16, 1024, 1024)
+TYPES: dict[str, Any] = {
+    "bytes": "u1",
+    "big-endian f8": ">f8",
+    "complex": "c16",
+    "text of 8 letters": "U8",
+    "three fields": [("a", "<i4"), ("b", "<f8"), ("c", "S4")],
+}
+"""Types of items, in chunks of 1 MiB."""
 
 
 def run(bench: Settings) -> None:
@@ -42,11 +51,19 @@ def run(bench: Settings) -> None:
             cparams = {"codec": blosc2.Codec.ZSTD, "clevel": 1}
             file = str(root / f"{number}.b2nd")
             blosc2.asarray(data, urlpath=file, mode="w", chunks=chunks, blocks=blocks, cparams=cparams)
+        for number, type_ in enumerate(TYPES.values(), len(GRIDS)):
+            dtype = np.dtype(type_)
+            typed = np.zeros(4 << 20, "u1")
+            typed[:: dtype.itemsize] = np.random.default_rng(1).integers(0, 2, len(typed[:: dtype.itemsize]))
+            items = typed[: len(typed) // dtype.itemsize * dtype.itemsize].view(dtype)
+            chunks = ((1 << 20) // dtype.itemsize,)
+            blosc2.asarray(items, urlpath=str(root / f"{number}.b2nd"), mode="w", chunks=chunks)
         with Network(bench.work) as network:
             network.publish("grids", root)
             with network.subscriber("grids") as other:
                 request("POST", f"{other.url}/api/subscribe/grids")
-                for number, name in enumerate(GRIDS):
+                names = [*GRIDS, *(f"1 MiB of {name}" for name in TYPES)]
+                for number, name in enumerate(names):
                     _chunks(bench, other.url, f"grids/{number}.b2nd", name)
     _readers(bench, subscriber.url)
 
