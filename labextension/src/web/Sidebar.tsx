@@ -21,7 +21,12 @@ export interface SidebarProps {
   onWish(wish: Wish): void;
 }
 
-export function Sidebar({ session, router, onWish }: SidebarProps): ReactElement {
+interface WholeSidebarProps extends SidebarProps {
+  /** There are users, and nobody is logged in. */
+  readonly canLogIn: boolean;
+}
+
+export function Sidebar({ session, router, canLogIn, onWish }: WholeSidebarProps): ReactElement {
   const { catalog, uploads } = session;
   useSignal(catalog.changed);
   const isOneColumn = useNarrow();
@@ -75,7 +80,7 @@ export function Sidebar({ session, router, onWish }: SidebarProps): ReactElement
                 ? 'Reading…'
                 : catalog.error
                   ? ''
-                  : 'There is no root and no area to see. Log in to have areas of your own.'}
+                  : `There is no root and no area to see.${canLogIn ? ' Log in to have areas of your own.' : ''}`}
           </div>
         ) : (
           <Tree
