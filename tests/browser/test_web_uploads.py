@@ -125,6 +125,23 @@ def test_a_dropped_folder_arrives_with_all_that_is_in_it(web: WebPage, tmp_path:
     assert stored(web, "@personal/run7/a/b/three.txt") == b"a/b/three.txt"
 
 
+def test_a_chosen_folder_arrives_with_all_that_is_in_it(web: WebPage, tmp_path: Path) -> None:
+    tree = tmp_path / "run8"
+    (tree / "a").mkdir(parents=True)
+    for name in ("one.txt", "a/two.txt", ".hidden"):
+        (tree / name).write_text(name)
+    web.register("chosen@example.org")
+    web.open("roots/@personal")
+    with web.page.expect_file_chooser() as chosen:
+        web.button("Upload folder").click()
+    chosen.value.set_files(tree)
+
+    web.expand("@personal/run8", "@personal/run8/a")
+    web.row("@personal/run8/a/two.txt").wait_for()
+    web.row("@personal/run8/one.txt").wait_for()
+    expect(web.page.locator('.jp-Caterva2-upload[data-state="failed"]')).to_have_count(0)
+
+
 def test_one_answer_holds_for_all_files_that_are_there(web: WebPage, tmp_path: Path) -> None:
     files = [tmp_path / f"{name}.txt" for name in "abcd"]
     for file in files:

@@ -101,6 +101,7 @@ function Empty({ entry, session, onWish }: EmptyProps): ReactElement {
       <p className="c2-hint">{`They are stored in ${entry.path}.`}</p>
       <div className="c2-empty-buttons">
         <UploadButton session={session} goal={entry.path} label="Choose files" />
+        <UploadButton session={session} goal={entry.path} label="Choose a folder" isFolder />
         <button className="c2-button" onClick={() => onWish({ kind: 'new-folder', goal: entry.path })}>
           Make a folder
         </button>

@@ -198,6 +198,9 @@ function Actions({ entry, session, router, canShare, onWish }: ActionsProps): Re
     });
   return (
     <div className="c2-actions">
+      {isDirectory && session.isWritable(entry.path) && (
+        <Tools session={session} router={router} selected={entry} onWish={onWish} />
+      )}
       {!isDirectory && (
         <a className="c2-button" href={api.downloadUrl(entry.path)} download={baseName(entry.path)}>
           Download
@@ -245,9 +248,6 @@ function Actions({ entry, session, router, canShare, onWish }: ActionsProps): Re
         <button className="c2-button c2-danger" onClick={() => onWish({ kind: 'delete', entry })}>
           Delete
         </button>
-      )}
-      {isDirectory && session.isWritable(entry.path) && (
-        <Tools session={session} router={router} selected={entry} onWish={onWish} />
       )}
     </div>
   );
