@@ -170,7 +170,14 @@ function Facts({ entry, session }: { readonly entry: TreeEntry; readonly session
   ];
   return (
     <p className="c2-fact-line">
-      {facts.filter(fact => fact !== '').join(' · ')}
+      {facts
+        .filter(fact => fact !== '')
+        .map((fact, place) => (
+          <span key={fact}>
+            {place > 0 && ' · '}
+            <span className="c2-fact">{fact}</span>
+          </span>
+        ))}
       <RootState root={session.catalog.find(rootOf(entry.path))?.entry ?? null} />
     </p>
   );
