@@ -44,15 +44,16 @@ def large(tmp_path: Path) -> Path:
     return file
 
 
+@pytest.mark.parametrize("end", ["kill", "stop"])
 def test_an_upload_goes_on_by_itself_when_the_subscriber_comes_back(
-    web: WebPage, network: Network, large: Path
+    web: WebPage, network: Network, large: Path, end: str
 ) -> None:
-    web.register("resume@example.org")
+    web.register(f"{end}@example.org")
     slow(web)
     choose(web, large)
     upload = middle(web)
 
-    network.subscriber.kill()
+    getattr(network.subscriber, end)()
     expect(upload).to_have_attribute("data-state", "away")
     expect(upload.get_by_role("status")).to_contain_text("Paused: the server is away. It goes on by itself.")
     network.subscriber.start()
