@@ -151,6 +151,20 @@ def test_thousands_of_entries_are_usable_at_once_and_by_keyboard(web: WebPage) -
     web.shown("many/file-00000.txt")
 
 
+def test_who_comes_back_finds_his_place_in_the_list(web: WebPage) -> None:
+    web.open("roots/many")
+    entry(web, "many/file-00000.txt").get_by_role("link").first.focus()
+    web.page.keyboard.press("End")
+    last = entry(web, f"many/file-{MANY - 1:05d}.txt")
+    expect(last.get_by_role("link").first).to_be_focused()
+    web.page.keyboard.press("Enter")
+    web.shown(f"many/file-{MANY - 1:05d}.txt")
+
+    web.page.go_back()
+
+    expect(last).to_be_in_viewport()
+
+
 def test_an_empty_area_invites_to_drop_files_and_takes_them(web: WebPage, tmp_path: Path) -> None:
     web.register("drop@example.org")
     web.open("roots/@personal")

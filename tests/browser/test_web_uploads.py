@@ -44,15 +44,16 @@ def large(tmp_path: Path) -> Path:
     return file
 
 
+@pytest.mark.parametrize("end", ["kill", "stop"])
 def test_an_upload_goes_on_by_itself_when_the_subscriber_comes_back(
-    web: WebPage, network: Network, large: Path
+    web: WebPage, network: Network, large: Path, end: str
 ) -> None:
-    web.register("resume@example.org")
+    web.register(f"{end}@example.org")
     slow(web)
     choose(web, large)
     upload = middle(web)
 
-    network.subscriber.kill()
+    getattr(network.subscriber, end)()
     expect(upload).to_have_attribute("data-state", "away")
     expect(upload.get_by_role("status")).to_contain_text("Paused: the server is away. It goes on by itself.")
     network.subscriber.start()
@@ -123,6 +124,23 @@ def test_a_dropped_folder_arrives_with_all_that_is_in_it(web: WebPage, tmp_path:
     expect(web.row("@personal/run7/.hidden")).to_be_hidden()
     expect(web.page.locator('.jp-Caterva2-upload[data-state="failed"]')).to_have_count(0)
     assert stored(web, "@personal/run7/a/b/three.txt") == b"a/b/three.txt"
+
+
+def test_a_chosen_folder_arrives_with_all_that_is_in_it(web: WebPage, tmp_path: Path) -> None:
+    tree = tmp_path / "run8"
+    (tree / "a").mkdir(parents=True)
+    for name in ("one.txt", "a/two.txt", ".hidden"):
+        (tree / name).write_text(name)
+    web.register("chosen@example.org")
+    web.open("roots/@personal")
+    with web.page.expect_file_chooser() as chosen:
+        web.button("Upload folder").click()
+    chosen.value.set_files(tree)
+
+    web.expand("@personal/run8", "@personal/run8/a")
+    web.row("@personal/run8/a/two.txt").wait_for()
+    web.row("@personal/run8/one.txt").wait_for()
+    expect(web.page.locator('.jp-Caterva2-upload[data-state="failed"]')).to_have_count(0)
 
 
 def test_one_answer_holds_for_all_files_that_are_there(web: WebPage, tmp_path: Path) -> None:

@@ -170,6 +170,7 @@ export class Api {
     const target = `${directory}/${file.name}`;
     const response = await this.send(this.url('upload/', target), form, {
       headers: options.overwrite ? {} : { 'If-None-Match': '*' },
+      patienceMs: CHECKED_MS,
       signal: options.signal,
       onProgress: options.onProgress
     });
@@ -197,6 +198,7 @@ export class Api {
     const response = await this.send(this.url('uploads/', id), part, {
       method: 'PATCH',
       headers: { 'Upload-Offset': String(offset), 'Content-Type': 'application/octet-stream' },
+      patienceMs: PATIENCE_MS,
       signal: options.signal,
       onProgress: options.onProgress
     });

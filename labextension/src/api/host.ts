@@ -33,20 +33,21 @@ export type UploadBody = FormData | Blob;
 export interface UploadOptions {
   /** POST, unless told otherwise. */
   readonly method?: string;
+  /** How long the answer may take when the body is sent, in milliseconds. */
+  readonly patienceMs: number;
   readonly headers?: Readonly<Record<string, string>>;
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((sent: number, total: number) => void) | undefined;
 }
 
-/** A body of which nothing is taken for so long will not arrive; an answer may take longer, for files are checked. */
+/** A body of which nothing is taken for so long will not arrive, in milliseconds. */
 const STALLED_MS = 90_000;
-const ANSWER_MS = 900_000;
 
 /** Send a body by XMLHttpRequest, the only way to see how far an upload is. */
 export function sendWithProgress(
   url: string,
   body: UploadBody,
-  { method = 'POST', headers = {}, signal, onProgress }: UploadOptions
+  { method = 'POST', headers = {}, patienceMs, signal, onProgress }: UploadOptions
 ): Promise<Response> {
   return new Promise((resolve, reject) => {
     const xhr = new XMLHttpRequest();
@@ -69,7 +70,7 @@ export function sendWithProgress(
       watch(STALLED_MS);
       onProgress?.(event.loaded, event.total);
     };
-    xhr.upload.onload = () => watch(ANSWER_MS);
+    xhr.upload.onload = () => watch(patienceMs);
     xhr.onload = () => {
       const init = { status: xhr.status, statusText: xhr.statusText };
       resolve(new Response(xhr.status === 204 ? null : xhr.responseText, init));

@@ -141,12 +141,13 @@ export class Uploads implements IDisposable {
     if (!this.isBusy) {
       this._past = { nfiles: 0, size: 0 };
     }
+    const known = new Map(this._jobs.filter(job => job.state !== 'done').map(job => [keyOf(job), job]));
     for (const { directory, files } of groups) {
       if (files.length === 0) {
         const target = { directory: parentOf(directory), name: baseName(directory), size: 0, modified: 0 };
         this._jobs.push(Object.assign(this.job(target, null, batch), { isDirectory: true }));
       }
-      files.forEach(file => this.addFile(directory, file, batch));
+      files.forEach(file => this.addFile(directory, file, batch, known));
     }
     this.next();
   }
@@ -251,9 +252,9 @@ export class Uploads implements IDisposable {
     return this._jobs.find(job => job.id === upload.id);
   }
 
-  private addFile(directory: string, file: File, batch: OpenBatch): void {
+  private addFile(directory: string, file: File, batch: OpenBatch, known: ReadonlyMap<string, Job>): void {
     const target = targetOf(directory, file);
-    const same = this._jobs.find(job => job.state !== 'done' && isSameFile(job, target));
+    const same = known.get(keyOf(target));
     if (!same) {
       const note = this._notes?.find(target) ?? null;
       this._jobs.push(Object.assign(this.job(target, file, batch), { uploadId: note?.id ?? null }));
@@ -391,4 +392,9 @@ export class Uploads implements IDisposable {
 
 function targetOf(directory: string, file: File): Target {
   return { directory, name: file.name, size: file.size, modified: file.lastModified };
+}
+
+/** The same for the same file in the same place. */
+function keyOf({ directory, name, size, modified }: Target): string {
+  return `${directory}/${name}\n${size}\n${modified}`;
 }

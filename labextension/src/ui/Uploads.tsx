@@ -2,7 +2,7 @@
 import { checkIcon, closeIcon } from '@jupyterlab/ui-components';
 import { useRef, useState, type ReactElement, type ReactNode } from 'react';
 
-import type { Tally, Upload, UploadState } from '../model/uploads';
+import type { Batch, Tally, Upload, UploadState } from '../model/uploads';
 import { formatBytes } from './format';
 import type { Texts } from './text';
 
@@ -26,8 +26,10 @@ export function Uploads({ uploads, tally, texts, onClear, ...rest }: UploadsProp
     return null;
   }
   const isDone = uploads.every(({ state }) => state === 'done' || state === 'failed');
-  const lines = [...uploads].sort((one, other) => rankOf(one.state) - rankOf(other.state));
-  const nhidden = lines.length - MOST_LINES;
+  // What needs somebody, or moves, is above what waits and what has arrived.
+  const lines = [0, 1, 2].flatMap(rank => uploads.filter(({ state }) => rankOf(state) === rank)).slice(0, MOST_LINES);
+  const nhidden = uploads.length - lines.length;
+  const questions = firstQuestions(uploads);
   return (
     <section className="jp-Caterva2-uploads" aria-label={texts.__('Uploads')}>
       <div className="jp-Caterva2-uploads-title">
@@ -40,11 +42,11 @@ export function Uploads({ uploads, tally, texts, onClear, ...rest }: UploadsProp
       </div>
       {!isDone && tally.nfiles > 1 && <Bar name={texts.__('All uploads')} percent={percentOf(tally.sent, tally.size)} />}
       <div className="jp-Caterva2-uploads-list">
-        {lines.slice(0, MOST_LINES).map(upload => (
+        {lines.map(upload => (
           <UploadLine
             key={upload.id}
             upload={upload}
-            isAsked={isFirstQuestion(upload, uploads)}
+            isAsked={questions.has(upload)}
             texts={texts}
             {...rest}
           />
@@ -57,14 +59,19 @@ export function Uploads({ uploads, tally, texts, onClear, ...rest }: UploadsProp
   );
 }
 
-/** What needs somebody, or moves, is above what waits and what has arrived. */
 function rankOf(state: UploadState): number {
   return state === 'done' ? 2 : state === 'waiting' ? 1 : 0;
 }
 
 /** Of files that were chosen together one question is asked at a time: its answer may hold for all. */
-function isFirstQuestion(upload: Upload, uploads: readonly Upload[]): boolean {
-  return uploads.find(({ state, batch }) => state === 'asking' && batch === upload.batch) === upload;
+function firstQuestions(uploads: readonly Upload[]): ReadonlySet<Upload> {
+  const first = new Map<Batch, Upload>();
+  for (const upload of uploads) {
+    if (upload.state === 'asking' && !first.has(upload.batch)) {
+      first.set(upload.batch, upload);
+    }
+  }
+  return new Set(first.values());
 }
 
 function titleOf(uploads: readonly Upload[], tally: Tally, texts: Texts): string {

@@ -22,6 +22,21 @@ export function groupsOf(directory: string, dropped: readonly DroppedFiles[]): U
   return dropped.map(({ below, files }) => ({ directory: below ? `${directory}/${below}` : directory, files }));
 }
 
+/** A folder that was chosen in a dialog, which tells of each file where it lies in it. */
+export function groupsOfFolder(directory: string, files: readonly File[]): UploadGroup[] {
+  const groups = new Map<string, File[]>();
+  for (const file of files) {
+    const parts = file.webkitRelativePath.split('/');
+    if (!parts.slice(1).some(isHidden)) {
+      const goal = `${directory}/${parts.slice(0, -1).join('/')}`;
+      const group = groups.get(goal) ?? [];
+      group.push(file);
+      groups.set(goal, group);
+    }
+  }
+  return [...groups].map(([goal, group]) => ({ directory: goal, files: group }));
+}
+
 async function filesOf(below: string, entries: readonly FileSystemEntry[]): Promise<DroppedFiles[]> {
   const files = await Promise.all(entries.filter(isFile).map(fileOf));
   const found: DroppedFiles[] = files.length > 0 ? [{ below, files }] : [];

@@ -71,7 +71,12 @@ export function App({ api, account, router, settings }: AppProps): ReactElement 
       )}
       <div className="c2-body">
         {session ? (
-          <Sidebar session={session} router={router} onWish={setWish} />
+          <Sidebar
+            session={session}
+            router={router}
+            canLogIn={settings.login && account.me === null}
+            onWish={setWish}
+          />
         ) : (
           <aside className="jp-Caterva2-Sidebar c2-sidebar" aria-label="Datasets" />
         )}

@@ -55,7 +55,7 @@ export function Contents({ entry, session, router, onWish }: ContentsProps): Rea
   const { path } = entry;
   useSignal(catalog.changed);
   useEffect(() => void catalog.load(path), [catalog, path]);
-  const [sorting, setSorting] = useState(BY_NAME);
+  const [sorting, setSorting] = useState(session.lists.get(path)?.sorting ?? BY_NAME);
   const drop = useDrop(entry, session);
   const listing = catalog.listing(path);
   const sort = (by: SortKey): void => {
@@ -101,6 +101,7 @@ function Empty({ entry, session, onWish }: EmptyProps): ReactElement {
       <p className="c2-hint">{`They are stored in ${entry.path}.`}</p>
       <div className="c2-empty-buttons">
         <UploadButton session={session} goal={entry.path} label="Choose files" />
+        <UploadButton session={session} goal={entry.path} label="Choose a folder" isFolder />
         <button className="c2-button" onClick={() => onWish({ kind: 'new-folder', goal: entry.path })}>
           Make a folder
         </button>
@@ -127,7 +128,7 @@ function List(props: ListProps): ReactElement {
   const body = useRef<HTMLDivElement>(null);
   const height = useNarrow() ? NARROW_ROW : ROW;
   const { first, last } = useWindow(body, total, height);
-  const [active, setActive] = useState(0);
+  const [active, setActive] = useState(session.lists.get(path)?.active ?? 0);
   const wantsFocus = useRef(false);
   const { catalog } = session;
 
@@ -136,6 +137,13 @@ function List(props: ListProps): ReactElement {
       void catalog.load(path, last);
     }
   }, [catalog, path, last, entries.length, total]);
+
+  useLayoutEffect(() => {
+    if (active > 0) {
+      body.current?.querySelector(`[data-index="${active}"]`)?.scrollIntoView({ block: 'center' });
+    }
+  }, []);
+  useEffect(() => void session.lists.set(path, { sorting, active }), [session, path, sorting, active]);
 
   useEffect(() => {
     if (wantsFocus.current) {

@@ -171,7 +171,14 @@ function Facts({ entry, session }: { readonly entry: TreeEntry; readonly session
   ];
   return (
     <p className="c2-fact-line">
-      {facts.filter(fact => fact !== '').join(' · ')}
+      {facts
+        .filter(fact => fact !== '')
+        .map((fact, place) => (
+          <span key={fact}>
+            {place > 0 && ' · '}
+            <span className="c2-fact">{fact}</span>
+          </span>
+        ))}
       <RootState root={session.catalog.find(rootOf(entry.path))?.entry ?? null} />
     </p>
   );
@@ -199,6 +206,9 @@ function Actions({ entry, session, router, canShare, onWish }: ActionsProps): Re
     });
   return (
     <div className="c2-actions">
+      {isDirectory && session.isWritable(entry.path) && (
+        <Tools session={session} router={router} selected={entry} onWish={onWish} />
+      )}
       {!isDirectory && (
         <a className="c2-button" href={api.downloadUrl(entry.path)} download={baseName(entry.path)}>
           Download
@@ -246,9 +256,6 @@ function Actions({ entry, session, router, canShare, onWish }: ActionsProps): Re
         <button className="c2-button c2-danger" onClick={() => onWish({ kind: 'delete', entry })}>
           Delete
         </button>
-      )}
-      {isDirectory && session.isWritable(entry.path) && (
-        <Tools session={session} router={router} selected={entry} onWish={onWish} />
       )}
     </div>
   );

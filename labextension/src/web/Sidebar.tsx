@@ -4,6 +4,7 @@ import { useRef, useState, type MouseEvent, type ReactElement } from 'react';
 import type { TreeEntry } from '../api/types';
 import type { Catalog } from '../model/catalog';
 import { nameProblem, parentOf, rootOf } from '../model/paths';
+import { groupsOfFolder } from '../ui/dropped';
 import { Filter } from '../ui/Filter';
 import { Notice } from '../ui/Notice';
 import { Tree, type DropTarget } from '../ui/Tree';
@@ -21,7 +22,12 @@ export interface SidebarProps {
   onWish(wish: Wish): void;
 }
 
-export function Sidebar({ session, router, onWish }: SidebarProps): ReactElement {
+interface WholeSidebarProps extends SidebarProps {
+  /** There are users, and nobody is logged in. */
+  readonly canLogIn: boolean;
+}
+
+export function Sidebar({ session, router, canLogIn, onWish }: WholeSidebarProps): ReactElement {
   const { catalog, uploads } = session;
   useSignal(catalog.changed);
   const isOneColumn = useNarrow();
@@ -75,7 +81,7 @@ export function Sidebar({ session, router, onWish }: SidebarProps): ReactElement
                 ? 'Reading…'
                 : catalog.error
                   ? ''
-                  : 'There is no root and no area to see. Log in to have areas of your own.'}
+                  : `There is no root and no area to see.${canLogIn ? ' Log in to have areas of your own.' : ''}`}
           </div>
         ) : (
           <Tree
@@ -146,6 +152,7 @@ export function Tools({ session, selected, isBesideTree, router, onWish }: Tools
       {goal !== null && (
         <>
           <UploadButton session={session} goal={goal} />
+          {!isBesideTree && <UploadButton session={session} goal={goal} label="Upload folder" isFolder />}
           <button className="c2-button" onClick={() => onWish({ kind: 'new-folder', goal })}>
             New folder
           </button>
@@ -173,15 +180,17 @@ export function Tools({ session, selected, isBesideTree, router, onWish }: Tools
   );
 }
 
-export function UploadButton({
-  session,
-  goal,
-  label = 'Upload'
-}: {
+interface UploadButtonProps {
   readonly session: Session;
   readonly goal: string;
   readonly label?: string;
-}): ReactElement {
+  readonly className?: string;
+  /** A folder is chosen, and goes with all that is in it. */
+  readonly isFolder?: boolean;
+}
+
+export function UploadButton(props: UploadButtonProps): ReactElement {
+  const { session, goal, label = 'Upload', className = 'c2-button', isFolder = false } = props;
   const input = useRef<HTMLInputElement>(null);
   return (
     <>
@@ -190,14 +199,20 @@ export function UploadButton({
         type="file"
         multiple
         hidden
-        aria-label="Files to upload"
+        aria-label={isFolder ? 'Folder to upload' : 'Files to upload'}
+        {...(isFolder ? { webkitdirectory: '' } : {})}
         onChange={event => {
+          const files = [...(event.currentTarget.files ?? [])];
           session.catalog.expand(goal);
-          session.uploads.add(goal, [...(event.currentTarget.files ?? [])]);
+          session.uploads.addAll(isFolder ? groupsOfFolder(goal, files) : [{ directory: goal, files }]);
           event.currentTarget.value = '';
         }}
       />
-      <button className="c2-button" title={`Upload files to ${goal}`} onClick={() => input.current?.click()}>
+      <button
+        className={className}
+        title={isFolder ? `Upload a folder to ${goal}` : `Upload files to ${goal}`}
+        onClick={() => input.current?.click()}
+      >
         {label}
       </button>
     </>

@@ -8,6 +8,7 @@ import type { TreeEntry } from '../api/types';
 import { Catalog, type ExpandedStore, type TreeApi } from '../model/catalog';
 import { DetailsModel } from '../model/details';
 import { parentOf, rootOf } from '../model/paths';
+import type { Sorting } from '../model/sorting';
 import type { UploadNotes } from '../model/uploadNotes';
 import { Uploads } from '../model/uploads';
 
@@ -36,6 +37,8 @@ export class Session {
   readonly catalog: Catalog;
   readonly details: DetailsModel;
   readonly uploads: Uploads;
+  /** How lists of directories were left, by path: who comes back finds his place. */
+  readonly lists = new Map<string, ListPlace>();
 
   get said(): ISignal<this, Notice | null> {
     return this._said;
@@ -83,6 +86,13 @@ export class Session {
   }
 
   private readonly _said = new Signal<this, Notice | null>(this);
+}
+
+/** Where one is in a list. */
+export interface ListPlace {
+  readonly sorting: Sorting;
+  /** The row that had the focus. */
+  readonly active: number;
 }
 
 export interface Notice {
