@@ -134,6 +134,16 @@ def test_an_address_shows_the_same_to_others(web: WebPage, open_in: Callable[...
     expect(other.row("foo/stack.b2nd")).to_have_attribute("aria-selected", "true")
 
 
+def test_what_is_not_there_offers_nothing_and_appears_by_itself(web: WebPage, network: Network) -> None:
+    web.open("roots/foo/late.md")
+    expect(web.page.get_by_role("alert")).to_contain_text("late.md")
+    expect(web.page.get_by_role("link", name="Download")).to_be_hidden()
+
+    network.add("foo/late.md", b"# Better late\n")
+    expect(web.shown("foo/late.md").get_by_role("heading", name="Better late")).to_be_visible()
+    expect(web.page.get_by_role("link", name="Download", exact=True)).to_be_visible()
+
+
 def test_what_a_publisher_changes_is_seen_within_two_seconds(web: WebPage, network: Network) -> None:
     web.open()
     web.expand("foo", "foo/dir")

@@ -47,6 +47,8 @@ const DIRECTORY_TABS: typeof TABS = [
   ['code', 'Code']
 ];
 
+const NOT_FOUND = 404;
+
 export function PathPage({ place, session, router, canShare, onWish }: PathPageProps): ReactElement {
   const { path } = place;
   const { catalog, details } = session;
@@ -63,6 +65,8 @@ export function PathPage({ place, session, router, canShare, onWish }: PathPageP
   const isDirectory = isContainer(entry);
   // A name without suffix is that of a directory, as a rule: no viewer is loaded to find out.
   const isUnknown = known === null && !isLookedUp && !baseName(path).includes('.');
+  // Nothing can be done with what is not there; why it is not shown says the view.
+  const isMissing = known === null && isLookedUp && details.error?.status === NOT_FOUND;
   const tabs = isDirectory ? DIRECTORY_TABS : TABS;
   return (
     <article className="c2-path" data-path={path} aria-label={path}>
@@ -72,9 +76,11 @@ export function PathPage({ place, session, router, canShare, onWish }: PathPageP
           <KindIcon entry={entry} />
           {baseName(path)}
         </h1>
-        <Facts entry={entry} session={session} />
+        {!isMissing && <Facts entry={entry} session={session} />}
       </div>
-      <Actions entry={entry} session={session} router={router} canShare={canShare} onWish={onWish} />
+      {!isMissing && (
+        <Actions entry={entry} session={session} router={router} canShare={canShare} onWish={onWish} />
+      )}
       <div className="c2-tabs" role="tablist" aria-label="What is shown">
         {tabs.map(([name, label]) => (
           <button
