@@ -64,3 +64,22 @@ def test_register_look_reload_and_share_under_a_prefix(web: WebPage) -> None:
     web.row("foo/dir/line.b2nd").click()
     web.shown("foo/dir/line.b2nd")
     expect(web.page).to_have_url(f"{link}/roots/foo/dir/line.b2nd")
+
+
+
+def test_pages_of_other_sites_do_nothing_through_a_proxy(web: WebPage) -> None:
+    web.register("eve@example.org")
+    ask = web.page.request
+    upgrade = {
+        "Connection": "Upgrade",
+        "Upgrade": "websocket",
+        "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+    }
+    evil = {"Origin": "https://evil.example"}
+    own = {"Origin": web.base.removesuffix(PREFIX)}
+
+    assert ask.post(f"{web.base}/api/mkdir/@personal/taken", headers=evil).status == 403
+    assert ask.get(f"{web.base}/api/events", headers={**upgrade, **evil}).status == 403
+    assert ask.post(f"{web.base}/api/mkdir/@personal/made", headers=own).status == 200
+    assert [cookie["sameSite"] for cookie in web.page.context.cookies()] == ["Lax"]

@@ -309,12 +309,12 @@ QUERIES = (
 )
 
 
-@pytest.mark.parametrize("query", QUERIES, ids=range(len(QUERIES)))
 @pytest.mark.parametrize("file", ["table.b2nd", "meta.b2nd"])
-def test_the_query_of_an_address_does_nothing(web: Watched, file: str, query: str) -> None:
-    web.open_path(f"foo/{file}", query)
-    web.page.locator(SHOWN).first.wait_for()
-    web.check()
+def test_the_query_of_an_address_does_nothing(web: Watched, file: str) -> None:
+    for query in QUERIES:
+        web.open_path(f"foo/{file}", query)
+        web.page.locator(SHOWN).first.wait_for()
+        web.check()
 
 
 PLACES = (
@@ -332,11 +332,11 @@ PLACES = (
 )
 
 
-@pytest.mark.parametrize("place", PLACES, ids=range(len(PLACES)))
-def test_addresses_of_nothing_do_nothing(web: Watched, place: str) -> None:
-    web.open(place)
-    web.page.get_by_role("heading", level=1).wait_for()
-    web.check()
+def test_addresses_of_nothing_do_nothing(web: Watched) -> None:
+    for place in PLACES:
+        web.open(place)
+        web.page.get_by_role("heading", level=1).wait_for()
+        web.check()
 
 
 def test_shared_files_and_links_of_nothing_do_nothing(web: Watched, network: Network) -> None:
@@ -395,22 +395,18 @@ def log_in(network: Network) -> dict[str, str]:
     return {"Cookie": answer.headers["Set-Cookie"].partition(";")[0]}
 
 
-@pytest.mark.parametrize("endpoint", ["download", "fetch"])
-@pytest.mark.parametrize(
-    "file", ["page.html", "page.xhtml", "picture.svg", "doc.md", "paper.pdf", "book.ipynb"]
-)
-def test_a_stored_file_in_a_tab_of_its_own_is_saved(
-    network: Network, context: BrowserContext, endpoint: str, file: str
-) -> None:
+def test_a_stored_file_in_a_tab_of_its_own_is_saved(network: Network, context: BrowserContext) -> None:
     page = context.new_page()
     page.goto(network.subscriber.url)
     before = page.url
-    with page.expect_download() as found:
-        page.evaluate("address => { location.href = address }", f"/api/{endpoint}/foo/{file}")
-
     # What is fetched is the frame around the file.
-    assert found.value.suggested_filename == (file if endpoint == "download" else f"{file}.b2")
-    assert page.url == before
+    for endpoint, ending in (("download", ""), ("fetch", ".b2")):
+        for file in ("page.html", "page.xhtml", "picture.svg", "doc.md", "paper.pdf", "book.ipynb"):
+            with page.expect_download() as found:
+                page.evaluate("address => { location.href = address }", f"/api/{endpoint}/foo/{file}")
+
+            assert found.value.suggested_filename == f"{file}{ending}"
+            assert page.url == before
 
 
 @pytest.mark.parametrize("tag", ["iframe", "object", "embed"])
