@@ -98,6 +98,11 @@ class Workers:
         """
         return cast("T", await self._lanes[lane].submit(fn, args, kwargs))
 
+    @property
+    def lanes(self) -> tuple[Lane, ...]:
+        """All lanes."""
+        return tuple(self._lanes)
+
     def queued(self, lane: Lane) -> int:
         """Return how many calls wait for a thread."""
         pool = self._lanes[lane]

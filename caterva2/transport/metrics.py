@@ -19,7 +19,6 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 from caterva2.model.service import RequestsReport
-from caterva2.runtime.workers import Lane
 
 if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
@@ -69,7 +68,7 @@ def add_worker_gauges(metrics: Metrics, workers: Workers) -> None:
     threads = metrics.gauge("worker_threads", "Threads for blocking work.", ("lane",))
     busy = metrics.gauge("worker_threads_busy", "Threads that work.", ("lane",))
     waiting = metrics.gauge("worker_calls_waiting", "Calls that wait for a thread.", ("lane",))
-    for lane in Lane:
+    for lane in workers.lanes:
         threads.labels(lane).set(workers.size(lane))
         busy.labels(lane).set_function(partial(workers.busy, lane))
         waiting.labels(lane).set_function(partial(workers.queued, lane))

@@ -254,6 +254,21 @@ def test_big_file_streams_up_and_down(front: Front) -> None:
     assert kept[0] < FIRST
 
 
+def test_upload_is_resumed_where_it_ended(front: Front) -> None:
+    data = os.urandom(3 << 20)
+    wanted = {"path": "@personal/parts.bin", "size": len(data)}
+    where = f"/api/uploads/{front.ada.post('/api/uploads', json=wanted).json()['id']}"
+
+    for offset in (0, 1 << 20):
+        part = data[offset : (1 << 20) if offset == 0 else None]
+        front.ada.patch(where, content=part, headers={"Upload-Offset": str(offset)})
+        arrived = front.ada.head(where).headers["Upload-Offset"]
+    done = front.ada.post(where)
+
+    assert (arrived, done.status_code) == (str(len(data)), 200)
+    assert front.ada.get("/api/download/@personal/parts.bin").content == data
+
+
 def _tree_bytes(top: Path) -> int:
     return sum(file.stat().st_size for file in top.rglob("*") if file.is_file())
 

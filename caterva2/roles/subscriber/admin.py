@@ -21,12 +21,12 @@ from caterva2.roles.subscriber.accounts import GIVEN_RESET_S, make_reset_link, n
 from caterva2.roles.subscriber.uploads import EXPIRES_S, NOTE
 from caterva2.roles.subscriber.verification import Verifier
 from caterva2.storage.areas import STAGING, AreaFiles, Found, tree_size
-from caterva2.storage.backup import back_up, check, restore
+from caterva2.storage.backup import back_up as back_up
+from caterva2.storage.backup import check as check
+from caterva2.storage.backup import restore as restore
 from caterva2.storage.directory import DirectorySource
 from caterva2.storage.names import StoredKind, stored_kind
 from caterva2.storage.userdb import StoredUser, UserDb
-
-__all__ = ["Admin", "back_up", "check", "restore"]
 
 LEFT_S = EXPIRES_S + 3600
 """What is still under way after so long is a leftover, whether the subscriber runs or not."""
