@@ -59,7 +59,7 @@ labextension: $(LABEXTENSION) $(VENV)/.tests ## build the JupyterLab extension, 
 
 web: $(WEB) ## build the subscriber's web page into caterva2/static
 
-screenshots: $(VENV)/.tests ## docs/images, from JupyterLab in Chromium
+screenshots: $(VENV)/.tests ## docs/images, from JupyterLab and the web page in Chromium
 	PYTHONPATH=.:examples $(BIN)/python -m tests.browser.screenshots
 
 schema: $(VENV)/.node ## labextension/src/api/schema.gen.ts, from docs/openapi.json

@@ -37,9 +37,14 @@ const names = Object.keys(result.metafile.outputs).map(name => basename(name));
 const icon = readFileSync(join(here, 'src/web/icon.svg'));
 const iconName = `icon-${createHash('sha256').update(icon).digest('hex').slice(0, 8).toUpperCase()}.svg`;
 writeFileSync(join(out, iconName), icon);
+// What the script imports is asked for together with it, not only when it has been read.
+const [, main] = Object.entries(result.metafile.outputs).find(([name]) => /^main-.*\.js$/.test(basename(name)));
+const early = main.imports.filter(({ kind }) => kind === 'import-statement');
+const preloads = early.map(({ path }) => `<link rel="modulepreload" href="static/${basename(path)}">`);
 const page = readFileSync(join(here, 'src/web/index.html'), 'utf8')
   .replace('%icon%', iconName)
   .replace('%style%', names.find(name => /^style-.*\.css$/.test(name)))
+  .replace('%preloads%', preloads.join('\n    '))
   .replace('%script%', names.find(name => /^main-.*\.js$/.test(name)));
 writeFileSync(join(out, 'index.html'), page);
 

@@ -1,13 +1,12 @@
 """Take the pictures of the documentation, each by day and by night: ``make screenshots``.
 
 JupyterLab as a new user sees it, with a subscriber of its own; and JupyterLab
-over a subscriber of another host, with users. They go to ``docs/images``, with
+over a subscriber of another host, with users; and the web page. They go to ``docs/images``, with
 few colours, so that they stay small.
 """
 
 from __future__ import annotations
 
-import io
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -15,15 +14,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from PIL import Image
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
+from tests.browser.picture import save
+from tests.browser.webshots import web
 from tests.support.chromium import launch_arguments
-from tests.support.jupyter import REPOSITORY
 from tests.support.jupyterlab import JupyterLab, running_lab
 from tests.support.labpage import LATE_MS, LabPage
 
-TARGET = REPOSITORY / "docs" / "images"
 SIZE = {"width": 1280, "height": 760}
 THEMES = {"light": "JupyterLab Light", "dark": "JupyterLab Dark"}
 EXPOSED = "--LabApp.expose_app_in_browser=True"
@@ -33,12 +31,12 @@ def main() -> None:
     arguments = launch_arguments()
     if arguments is None:
         sys.exit("screenshots need chromium")
-    TARGET.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as text, sync_playwright() as p:
         browser = p.chromium.launch(**arguments)
         home = Path(text)
         alone(browser, home / "alone")
         far_away(browser, home)
+        web(browser, home / "web")
         browser.close()
 
 
@@ -146,12 +144,6 @@ def shoot(page: LabPage, name: str) -> None:
     page.page.evaluate(
         "theme => jupyterapp.commands.execute('apputils:change-theme', {theme})", THEMES["light"]
     )
-
-
-def save(page: Page, name: str) -> None:
-    picture = Image.open(io.BytesIO(page.screenshot(animations="disabled", caret="hide"))).convert("RGB")
-    few = picture.quantize(256, method=Image.Quantize.MEDIANCUT, kmeans=3, dither=Image.Dither.NONE)
-    few.save(TARGET / name, optimize=True)
 
 
 if __name__ == "__main__":

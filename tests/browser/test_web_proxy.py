@@ -66,7 +66,6 @@ def test_register_look_reload_and_share_under_a_prefix(web: WebPage) -> None:
     expect(web.page).to_have_url(f"{link}/roots/foo/dir/line.b2nd")
 
 
-
 def test_pages_of_other_sites_do_nothing_through_a_proxy(web: WebPage) -> None:
     web.register("eve@example.org")
     ask = web.page.request

@@ -38,8 +38,8 @@ class DemoNetwork(NamedTuple):
 
 
 @contextlib.contextmanager
-def demo_network(home: Path) -> Iterator[DemoNetwork]:
-    """Run the network until the block ends."""
+def demo_network(home: Path, *, register: bool = False) -> Iterator[DemoNetwork]:
+    """Run the network until the block ends; with `register`, people may make accounts for themselves."""
     make_example_root.make_example_root(home / "foo")
     make_example_root.make_measured_root(home / "bar")
     make_example_root.make_simulated_root(home / "bar")
@@ -56,7 +56,12 @@ def demo_network(home: Path) -> Iterator[DemoNetwork]:
             )
             stack.enter_context(RoleThread(run_publisher, publisher))
         subscriber = SubscriberConfig(
-            http=anywhere, broker=met, statedir=home / "sub", login=True, auth_secret=SECRET
+            http=anywhere,
+            broker=met,
+            statedir=home / "sub",
+            login=True,
+            auth_secret=SECRET,
+            register=register,
         )
         url = f"http://{stack.enter_context(RoleThread(run_subscriber, subscriber)).address}"
         with Client(url, (ADA, PASSWORD)) as client:

@@ -125,7 +125,9 @@ export function ColorBar(props: {
   const { left, top, height, limits, scale, whole } = props;
   const axis: AxisRange = { from: limits.low, to: limits.high, title: '', scale, whole };
   const flat = limits.low === limits.high;
-  const marks = flat ? [limits.low] : marksOf(axis, height / 40);
+  const few = flat ? [limits.low] : marksOf(axis, height / 40);
+  // A short one of an unlucky range would have a single number, which tells no scale.
+  const marks = flat || few.length > 2 ? few : marksOf(axis, height / 20);
   const digits = digitsOf(marks, 4);
   return (
     <div className="jp-Caterva2-View-colorBar" style={{ left, top, height }} aria-hidden="true">
