@@ -9,19 +9,17 @@ import random
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
-from urllib.parse import urlencode
 
 from caterva2.client import calls
+from caterva2.client.eventsocket import open_events, read_events
 from caterva2.client.handover import Handover
 from caterva2.client.session import auth_headers
 from caterva2.client.urlbase import Urlbase
-from caterva2.errors import Caterva2Error, ConnectFailed, NotFound, ProtocolMismatch, RequestError, TimedOut
-from caterva2.model import wire
+from caterva2.errors import Caterva2Error, ConnectFailed, NotFound, RequestError, TimedOut
 from caterva2.model.events import Envelope, Resync
 
 if TYPE_CHECKING:
     from tornado.httpclient import HTTPClientError
-    from tornado.netutil import Resolver
     from tornado.websocket import WebSocketClientConnection
 
 logger = logging.getLogger(__name__)
@@ -29,7 +27,6 @@ logger = logging.getLogger(__name__)
 CONNECT_TIMEOUT_S = 10.0
 PING_S = 20.0
 GOODBYE_S = 1.0
-MAX_MESSAGE_BYTES = 16 << 20
 FIRST_DELAY_S = 0.1
 LONGEST_DELAY_S = 15.0
 
@@ -150,46 +147,21 @@ class EventStream:
                 runner.run(_close(events))
 
     async def _read(self, connection: WebSocketClientConnection) -> AsyncGenerator[Envelope, None]:
-        while True:
-            message = await connection.read_message()
-            if message is None:
-                return
-            data = message.encode() if isinstance(message, str) else message
-            try:
-                envelope = wire.answer_from_json(data, Envelope)
-            except ProtocolMismatch as exc:
-                # A newer server may tell what this version does not know.
-                logger.warning("ignored an event of %s: %s", self.urlbase, exc)
-                continue
-            if self._is_known(envelope):
-                continue
-            self.epoch, self.since = envelope.epoch, envelope.seq
-            yield envelope
+        async with contextlib.aclosing(read_events(connection, self.urlbase)) as envelopes:
+            async for envelope in envelopes:
+                if not self._is_known(envelope):
+                    self.epoch, self.since = envelope.epoch, envelope.seq
+                    yield envelope
 
     async def _connect(self) -> WebSocketClientConnection:
-        from tornado.httpclient import HTTPClientError, HTTPRequest
+        from tornado.httpclient import HTTPClientError
         from tornado.iostream import StreamClosedError
-        from tornado.websocket import websocket_connect
 
-        query = {}
-        if self.since is not None:
-            query = {"epoch": self.epoch or "", "since": str(self.since)}
-        url = f"ws{self.urlbase.url.removeprefix('http')}/api/events"
-        request = HTTPRequest(
-            f"{url}?{urlencode(query)}" if query else url,
-            headers=self._headers,
-            connect_timeout=CONNECT_TIMEOUT_S,
-            request_timeout=CONNECT_TIMEOUT_S,
-        )
         try:
-            async with asyncio.timeout(CONNECT_TIMEOUT_S):
-                return await websocket_connect(
-                    request,
-                    ping_interval=PING_S,
-                    ping_timeout=PING_S,
-                    max_message_size=MAX_MESSAGE_BYTES,
-                    resolver=_unix_resolver(self.urlbase.unix_path) if self.urlbase.unix_path else None,
-                )
+            return await open_events(
+                self.urlbase, headers=self._headers, epoch=self.epoch, since=self.since, ping_s=PING_S,
+                timeout_s=CONNECT_TIMEOUT_S,
+            )  # fmt: skip
         except HTTPClientError as exc:
             raise self._refusal(exc) from exc
         except TimeoutError as exc:
@@ -251,18 +223,3 @@ async def _next(events: AsyncIterator[Envelope], timeout_s: float | None) -> Env
 async def _close(events: AsyncIterator[Envelope]) -> None:
     if isinstance(events, AsyncGenerator):
         await events.aclose()
-
-
-def _unix_resolver(path: str) -> Resolver:
-    import socket
-
-    from tornado.netutil import Resolver
-
-    class UnixResolver(Resolver):
-        async def resolve(
-            self, host: str, port: int, family: socket.AddressFamily = socket.AF_UNSPEC
-        ) -> list[tuple[int, str]]:
-            return [(socket.AF_UNIX, path)]
-
-    resolver: Resolver = UnixResolver()
-    return resolver

@@ -1,4 +1,8 @@
-"""One upstream event stream of another service, kept open for as long as the follower runs."""
+"""One upstream event stream of another service, kept open for as long as the follower runs.
+
+What users follow is `caterva2.client.events.EventStream`. Services need more: to hear that a connection
+stands before its first event, to apply one event before the next comes, and to try on after a refusal.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +12,11 @@ import logging
 import random
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
-from urllib.parse import urlencode
 
+from caterva2.client.eventsocket import open_events, read_events
 from caterva2.client.peer import SECRET_HEADER
 from caterva2.client.urlbase import Urlbase
-from caterva2.errors import Caterva2Error, ProtocolMismatch
-from caterva2.model import wire
+from caterva2.errors import Caterva2Error
 from caterva2.model.events import Envelope
 
 if TYPE_CHECKING:
@@ -25,7 +28,6 @@ CONNECT_TIMEOUT_S = 5.0
 PING_S = 5.0
 FIRST_DELAY_S = 0.1
 LONGEST_DELAY_S = 2.0
-MAX_MESSAGE = 16 << 20
 
 
 class Relay:
@@ -83,7 +85,7 @@ class Relay:
     async def _follow_once(self) -> str:
         """Connect and read until the connection ends; return why it ended."""
         try:
-            connection = await asyncio.wait_for(self._connect(), CONNECT_TIMEOUT_S)
+            connection = await self._connect()
         except Exception as exc:
             return str(exc) or type(exc).__name__
         try:
@@ -99,47 +101,18 @@ class Relay:
         return "the connection was closed"
 
     async def _read(self, connection: WebSocketClientConnection) -> None:
-        while True:
-            message = await connection.read_message()
-            if message is None:
-                return
-            try:
-                envelope = wire.answer_from_json(
-                    message.encode() if isinstance(message, str) else message, Envelope
-                )
-            except ProtocolMismatch as exc:
-                logger.warning("ignored an event of %s: %s", self._urlbase, exc)
-                continue
-            self._position = (envelope.epoch, envelope.seq)
-            await self._received(envelope)
+        async with contextlib.aclosing(read_events(connection, self._urlbase)) as envelopes:
+            async for envelope in envelopes:
+                self._position = (envelope.epoch, envelope.seq)
+                await self._received(envelope)
 
     async def _connect(self) -> WebSocketClientConnection:
-        import socket
-
-        from tornado.httpclient import HTTPRequest
-        from tornado.netutil import Resolver
-        from tornado.websocket import websocket_connect
-
-        path = self._urlbase.unix_path
-
-        class UnixResolver(Resolver):
-            async def resolve(self, host: str, port: int, family: int = 0) -> list[tuple[int, str]]:
-                return [(socket.AF_UNIX, path)]
-
-        query = {}
-        if self._position is not None:
-            query = {"epoch": self._position[0], "since": str(self._position[1])}
-        url = "ws" + self._urlbase.url.removeprefix("http") + "/api/events"
-        request = HTTPRequest(
-            f"{url}?{urlencode(query)}" if query else url,
+        epoch, since = self._position or (None, None)
+        return await open_events(
+            self._urlbase,
             headers={SECRET_HEADER: self._secret} if self._secret else {},
-            connect_timeout=CONNECT_TIMEOUT_S,
-            request_timeout=CONNECT_TIMEOUT_S,
-        )
-        return await websocket_connect(
-            request,
-            ping_interval=PING_S,
-            ping_timeout=PING_S,
-            max_message_size=MAX_MESSAGE,
-            resolver=UnixResolver() if path else None,
+            epoch=epoch,
+            since=since,
+            ping_s=PING_S,
+            timeout_s=CONNECT_TIMEOUT_S,
         )

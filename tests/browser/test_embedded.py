@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
+import urllib.request
+from collections.abc import Iterator
 
 import blosc2
 import numpy as np
@@ -113,3 +116,48 @@ def test_an_expression_is_made_and_opened(lab: LabPage, alone: JupyterLab, works
     dialog.get_by_role("button", name="Create").click()
 
     lab.shown("@personal/more.b2nd")
+
+
+def test_copied_url_leads_to_the_file(lab: LabPage, alone: JupyterLab, workspace: str) -> None:
+    (alone.notebooks / "a b.txt").write_bytes(b"found")
+    lab.open(alone.lab_url(workspace))
+    lab.show_sidebar()
+    lab.expand("@public")
+
+    lab.choose("@public/a b.txt", "Copy Download URL")
+
+    # Its subscriber has no address but the one inside Jupyter, where one must be logged in.
+    asked = urllib.request.Request(lab.clipboard(), headers=alone.server.headers)
+    with urllib.request.urlopen(asked, timeout=20) as answer:
+        assert answer.read() == b"found"
+
+
+@pytest.fixture
+def settings(alone: JupyterLab) -> Iterator[None]:
+    """Let a person have chosen other settings than the usual ones."""
+    chosen = {"showDetails": False, "confirmDelete": False, "pageSize": 20}
+    with alone.server.client() as client:
+        path = "lab/api/settings/@caterva2/jupyterlab:plugin"
+        client.put(path, json={"raw": json.dumps(chosen)}).raise_for_status()
+        yield
+        client.put(path, json={"raw": "{}"}).raise_for_status()
+
+
+@pytest.mark.usefixtures("settings")
+def test_settings_are_honoured(lab: LabPage, alone: JupyterLab, workspace: str) -> None:
+    (alone.notebooks / "many").mkdir()
+    for number in range(50):
+        (alone.notebooks / "many" / f"n{number}.txt").write_bytes(b"text")
+    asked: list[str] = []
+    lab.page.on("request", lambda request: asked.append(request.url))
+    lab.open(alone.lab_url(workspace))
+    lab.show_sidebar()
+
+    lab.expand("@public", "@public/many")
+    lab.row("@public/many/n0.txt").click()
+    expect(lab.sidebar.get_by_text("Freshness")).to_be_hidden()
+    lab.page.keyboard.press("Delete")
+
+    expect(lab.row("@public/many/n0.txt")).to_be_hidden()
+    assert not (alone.notebooks / "many" / "n0.txt").exists()
+    assert any("/api/tree/@public/many?" in url and "limit=20&" in f"{url}&" for url in asked)
