@@ -118,7 +118,12 @@ export class Connections implements ICaterva2, IDisposable {
     if (this._isDisposed) {
       return;
     }
-    const isWell = this._error === null && this.subscriber(this.current ?? '')?.connected === true;
+    // One that stops may still answer for a moment; its events have ended by then.
+    const feed = this._connections.get(this.current ?? '')?.feed.state ?? 'idle';
+    const isWell =
+      this._error === null &&
+      this.subscriber(this.current ?? '')?.connected === true &&
+      (feed === 'open' || feed === 'idle');
     if (!isWell) {
       this._timer = setTimeout(() => void this.refresh(), AGAIN_MS);
     }
