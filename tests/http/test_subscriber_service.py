@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tornado.httpclient import HTTPClientError
 from tornado.websocket import websocket_connect
 
-from caterva2.model import wire
+from caterva2.model import openapi, wire
 from caterva2.model.events import Envelope, Resync
 from caterva2.model.routes import Role, routes_of
 from tests.support.cluster import Cluster
@@ -38,11 +39,16 @@ async def metrics(cluster: Cluster) -> dict[str, float]:
 # the document
 
 
+def _named(found: Mapping[str, Any]) -> set[tuple[str, str]]:
+    return {(path, verb.upper()) for path, item in found["paths"].items() for verb in item}
+
+
 async def test_document_names_every_address_and_verb(filled: Cluster) -> None:
     found = await document(filled)
 
-    named = {(path, verb.upper()) for path, item in found["paths"].items() for verb in item}
-    assert named == {(row.path, verb) for row in routes_of(Role.SUBSCRIBER) for verb in row.methods}
+    rows = routes_of(Role.SUBSCRIBER)
+    assert _named(found) == {(row.path, verb) for row in rows if not row.login_only for verb in row.methods}
+    assert _named(openapi.document()) == {(row.path, verb) for row in rows for verb in row.methods}
     assert found["openapi"].startswith("3.1")
 
 
