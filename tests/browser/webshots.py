@@ -109,6 +109,9 @@ def working(page: WebPage, home: Path) -> None:
         expect(page.page.locator("aside")).to_contain_text(re.compile(r"[2-9]\d %"))
         page.page.mouse.move(SIZE["width"] / 2, SIZE["height"] - 2)
         save(page.page, "web-upload.png")
+        for file in files:
+            page.page.get_by_role("button", name=f"Cancel {file.name}").click()
+        expect(page.page.get_by_role("button", name=re.compile("^Cancel "))).to_have_count(0)
     page.page.reload()
     page.row("@personal").wait_for()
 
@@ -146,6 +149,10 @@ def managing(page: WebPage) -> None:
     page.page.get_by_role("cell", name=ADA).first.wait_for()
     rest(page)
     save(page.page, "web-manage.png")
+    page.page.get_by_role("link", name="Service", exact=True).click()
+    page.page.get_by_role("cell", name="bar", exact=True).wait_for()
+    rest(page)
+    save(page.page, "web-service.png")
 
 
 @contextmanager
