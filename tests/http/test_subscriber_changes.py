@@ -245,9 +245,10 @@ async def test_subscriber_that_was_away_learns_what_changed_meanwhile(cluster: C
     publisher = cluster.publishers["foo"].service
     await publisher.root.refresh(["a.b2nd", "b.b2nd"])
 
-    await cluster.subscriber.start()  # and it asks at once: the events may be over before one can listen
+    await cluster.subscriber.start()
     async with asyncio.timeout(WAIT_S):
-        while "b.b2nd" in (await cluster.get("/api/list/foo")).json():
+        # It asks at once: events may be over before one can listen to them.
+        while "b.b2nd" in (await cluster.get("/api/list/foo")).json():  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 
     np.testing.assert_array_equal(await cluster.fetch("foo/a.b2nd"), A + 1)
