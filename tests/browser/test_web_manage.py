@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, Locator, expect
 from caterva2.cli import admin
 from caterva2.storage.userdb import UserDb
 from tests.support.jupyter import REPOSITORY
-from tests.support.processes import Network
+from tests.support.processes import Network, until
 from tests.support.webpage import AXE, BUILT, PASSWORD, WebPage
 
 pytestmark = pytest.mark.slow
@@ -44,6 +44,7 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Network]:
             db.set_quota(ada.id, 1 << 20)
         for root in ("foo", "bar"):
             network.subscribe(root)
+        until(lambda: network.status("foo/data.b2nd") == 200, "foo/data.b2nd to be known")
         network.fetch("foo/data.b2nd")
         _work_as_ada(network)
         yield network
