@@ -259,13 +259,14 @@ def test_upload_is_resumed_where_it_ended(front: Front) -> None:
     wanted = {"path": "@personal/parts.bin", "size": len(data)}
     where = f"/api/uploads/{front.ada.post('/api/uploads', json=wanted).json()['id']}"
 
+    arrived = []
     for offset in (0, 1 << 20):
         part = data[offset : (1 << 20) if offset == 0 else None]
         front.ada.patch(where, content=part, headers={"Upload-Offset": str(offset)})
-        arrived = front.ada.head(where).headers["Upload-Offset"]
+        arrived.append(int(front.ada.head(where).headers["Upload-Offset"]))
     done = front.ada.post(where)
 
-    assert (arrived, done.status_code) == (str(len(data)), 200)
+    assert (arrived, done.status_code) == ([1 << 20, len(data)], 200)
     assert front.ada.get("/api/download/@personal/parts.bin").content == data
 
 
