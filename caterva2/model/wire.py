@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from typing import Any, TypeVar
 
 import msgspec
@@ -113,3 +114,15 @@ def _invalid(exc: Exception, where: str) -> ValidationFailed:
     if len(loc) == 1 and "`" in message:
         loc = (where, message.split("`")[1])
     return ValidationFailed(f"{where}: {text}", problems=((loc, message, None),))
+
+
+def iso_time(seconds: float, timespec: str = "seconds") -> str:
+    """Return a time in seconds since 1970 as ISO 8601, in UTC, with ``Z``.
+
+    Parameters
+    ----------
+    timespec
+        Down to what it is told, as `datetime.datetime.isoformat` calls it.
+    """
+    moment = datetime.datetime.fromtimestamp(seconds, datetime.UTC)
+    return moment.isoformat(timespec=timespec).replace("+00:00", "Z")

@@ -400,9 +400,11 @@ class UserDb:
     def remove_token(self, user: str | None, id_: str) -> bool:
         """Remove a token of a user, or of anybody if `user` is None; tell whether it was there."""
         with self._writing() as db:
-            return db.execute(
-                "DELETE FROM tokens WHERE id = ? AND ? IN (user, '')", (id_, user or "")
-            ).rowcount > 0  # fmt: skip
+            if user is None:
+                removed = db.execute("DELETE FROM tokens WHERE id = ?", (id_,))
+            else:
+                removed = db.execute("DELETE FROM tokens WHERE id = ? AND user = ?", (id_, user))
+            return removed.rowcount > 0
 
     def token_owner(self, hashed: bytes, now: float, *, grain_s: float = 60.0) -> Owned | None:
         """Return a token that has not ended, with its user; note when it was used, to `grain_s` seconds."""

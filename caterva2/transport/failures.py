@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import datetime
 from collections import deque
 
 from caterva2.errors import Caterva2Error, InternalError
 from caterva2.model.service import Failure
+from caterva2.model.wire import iso_time
 
 KEPT = 100
 LONGEST = 500
@@ -47,7 +47,7 @@ class Failures:
         message = error.message if defect is None else f"{error.message} ({defect})"
         self._found.append(
             Failure(
-                at=_iso(at),
+                at=iso_time(at, "milliseconds"),
                 request_id=request_id, method=method, route=route, status=error.status, code=error.code,
                 sentence=message[:LONGEST],
             )
@@ -56,8 +56,3 @@ class Failures:
     def recent(self) -> list[Failure]:
         """Return what was kept, newest first."""
         return list(reversed(self._found))
-
-
-def _iso(at: float) -> str:
-    text = datetime.datetime.fromtimestamp(at, datetime.UTC).isoformat(timespec="milliseconds")
-    return text.replace("+00:00", "Z")

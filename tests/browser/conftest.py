@@ -8,7 +8,7 @@ collect them. The extension must have been built: ``make labextension``.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -92,3 +92,31 @@ def lab(page: Any) -> Iterator[Any]:
     lab = LabPage(page)
     yield lab
     assert lab.problems == []
+
+
+@pytest.fixture
+def web(network: Any, page: Any) -> Iterator[Any]:
+    """Return a page of the subscriber of `network`; nothing uncaught may have happened in it."""
+    from tests.support.webpage import WebPage
+
+    web = WebPage(page, network.subscriber.url)
+    yield web
+    assert web.problems == []
+
+
+@pytest.fixture
+def open_in(network: Any, browser: Any) -> Iterator[Callable[..., Any]]:
+    """Open pages of it in browsers of other settings."""
+    from tests.support.webpage import WebPage
+
+    opened: list[WebPage] = []
+
+    def open_in(**settings: Any) -> WebPage:
+        page = browser.new_context(**settings).new_page()
+        opened.append(WebPage(page, network.subscriber.url))
+        return opened[-1]
+
+    yield open_in
+    for web in opened:
+        web.page.context.close()
+        assert web.problems == []

@@ -6,11 +6,10 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, Locator, expect
+from playwright.sync_api import Locator, expect
 
 from tests.support.processes import Network
 from tests.support.webpage import AXE, BUILT, WebPage
@@ -49,30 +48,6 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Network]:
         for root in ("foo", "many"):
             network.subscribe(root)
         yield network
-
-
-@pytest.fixture
-def web(network: Network, page: Any) -> Iterator[WebPage]:
-    """A page; nothing uncaught may have happened in it."""
-    web = WebPage(page, network.subscriber.url)
-    yield web
-    assert web.problems == []
-
-
-@pytest.fixture
-def open_in(network: Network, browser: Browser) -> Iterator[Callable[..., WebPage]]:
-    """Open pages in browsers of other settings."""
-    opened: list[WebPage] = []
-
-    def open_in(**settings: Any) -> WebPage:
-        page = browser.new_context(**settings).new_page()
-        opened.append(WebPage(page, network.subscriber.url))
-        return opened[-1]
-
-    yield open_in
-    for web in opened:
-        web.page.context.close()
-        assert web.problems == []
 
 
 def test_a_directory_lists_what_is_in_it_with_facts(web: WebPage) -> None:

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, Locator, expect
+from playwright.sync_api import Locator, expect
 
 from caterva2.cli import admin
 from caterva2.storage.userdb import UserDb
 from tests.support.jupyter import REPOSITORY
 from tests.support.processes import Network, until
-from tests.support.webpage import AXE, BUILT, PASSWORD, WebPage
+from tests.support.webpage import AXE, BUILT, PASSWORD, OpenPage, WebPage
 
 pytestmark = pytest.mark.slow
 MANY = 2_000
@@ -64,31 +63,21 @@ def _work_as_ada(network: Network) -> None:
 
 
 @pytest.fixture
-def web(network: Network, page: Any) -> Iterator[WebPage]:
-    """A page of a superuser; nothing uncaught may have happened in it."""
-    web = WebPage(page, network.subscriber.url)
-    web.log_in(BOSS)
-    web.page.get_by_role("link", name="Manage").click()
-    yield web
-    assert web.problems == []
+def web(web: WebPage) -> WebPage:
+    """A page of a superuser."""
+    return _manage(web)
 
 
 @pytest.fixture
-def open_in(network: Network, browser: Browser) -> Iterator[Callable[..., WebPage]]:
+def open_in(open_in: OpenPage) -> OpenPage:
     """Open pages of a superuser in browsers of other settings."""
-    opened: list[WebPage] = []
+    return lambda **settings: _manage(open_in(**settings))
 
-    def open_in(**settings: Any) -> WebPage:
-        page = browser.new_context(**settings).new_page()
-        opened.append(WebPage(page, network.subscriber.url))
-        opened[-1].log_in(BOSS)
-        opened[-1].page.get_by_role("link", name="Manage").click()
-        return opened[-1]
 
-    yield open_in
-    for web in opened:
-        web.page.context.close()
-        assert web.problems == []
+def _manage(web: WebPage) -> WebPage:
+    web.log_in(BOSS)
+    web.page.get_by_role("link", name="Manage").click()
+    return web
 
 
 def find(web: WebPage, email: str) -> Locator:

@@ -35,9 +35,10 @@ from caterva2.model.users import (
     TokenInfo,
     UserInfo,
 )
+from caterva2.model.wire import iso_time
 from caterva2.roles.subscriber.logins import Bucket, LoginLimits
 from caterva2.roles.subscriber.mail import Mailer
-from caterva2.roles.subscriber.shares import Shares, iso_time
+from caterva2.roles.subscriber.shares import Shares
 from caterva2.runtime.clock import Clock
 from caterva2.runtime.tasks import Supervisor
 from caterva2.runtime.workers import Lane, Workers

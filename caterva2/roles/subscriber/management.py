@@ -17,6 +17,7 @@ from caterva2.model.users import (
     UserListQuery,
     UserPage,
 )
+from caterva2.model.wire import iso_time
 from caterva2.roles.subscriber.accounts import (
     GIVEN_RESET_S,
     LONGEST,
@@ -25,7 +26,6 @@ from caterva2.roles.subscriber.accounts import (
     spell_email,
     token_info,
 )
-from caterva2.roles.subscriber.shares import iso_time
 from caterva2.runtime.clock import Clock
 from caterva2.runtime.workers import Lane, Workers
 from caterva2.storage.userdb import Listed, StoredUser, UserDb

@@ -16,10 +16,10 @@ from caterva2.model.service import (
     ServiceReport,
     UploadReport,
 )
+from caterva2.model.wire import iso_time
 from caterva2.roles.subscriber.areas import Areas
 from caterva2.roles.subscriber.network import Network
 from caterva2.roles.subscriber.remote import RemoteRoot
-from caterva2.roles.subscriber.shares import iso_time
 from caterva2.roles.subscriber.traffic import Traffic
 from caterva2.roles.subscriber.uploads import Upload, Uploads
 from caterva2.runtime.clock import Clock

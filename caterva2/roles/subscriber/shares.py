@@ -12,12 +12,12 @@ import hmac
 import re
 import secrets
 from collections.abc import Callable
-from datetime import UTC, datetime
 from urllib.parse import quote
 
 from caterva2.errors import BadRequest, NotAuthenticated, NotFound, NotPermitted
 from caterva2.model.paths import DatasetPath
 from caterva2.model.users import SHARE_PREFIX, NewShare, Principal, Scope, SharedInfo, ShareInfo
+from caterva2.model.wire import iso_time
 from caterva2.runtime.clock import Clock
 from caterva2.runtime.workers import Lane, Workers
 from caterva2.storage.userdb import Shared, StoredShare, UserDb
@@ -145,8 +145,3 @@ class Shares:
             expires=iso_time(share.expires), url=url,
             last_used=None if share.last_used is None else iso_time(share.last_used),
         )  # fmt: skip
-
-
-def iso_time(seconds: float) -> str:
-    """Return a time in seconds since 1970 as lists show it."""
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
