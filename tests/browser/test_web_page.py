@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from playwright.sync_api import expect
 
+from caterva2.cli import admin
 from tests.support.jupyter import REPOSITORY
-from tests.support.processes import Network
+from tests.support.processes import Network, until
 from tests.support.webpage import AXE, BUILT, WebPage
 
 pytestmark = pytest.mark.slow
@@ -187,6 +188,38 @@ def test_a_token_and_a_new_password_are_made(web: WebPage, network: Network) -> 
     web.log_out()
     web.log_in("emmy@example.org", "another good password")
     web.row("@personal").wait_for()
+
+
+def test_a_forgotten_password_is_set_anew(
+    web: WebPage, network: Network, open_in: Callable[..., WebPage], capsys: pytest.CaptureFixture[str]
+) -> None:
+    web.register("hedy@example.org")
+    other = open_in()
+    other.open("login")
+    other.page.get_by_role("link", name="Password forgotten?").click()
+    other.page.get_by_label("E-mail").fill("hedy@example.org")
+    other.button("Send a link").click()
+    expect(other.page.get_by_role("status").filter(has_text="a link is on its way")).to_be_visible()
+
+    told = until(
+        lambda: re.search("cat2admin (reset-link hedy@example.org)", network.log), "a hint for operators"
+    )
+    assert admin.admin(["--statedir", str(network.state), *told[1].split()]) == 0
+    place = re.search(r"reset-password/\S+", capsys.readouterr().out)
+    assert place is not None
+    other.open(place[0])
+    other.page.get_by_role("textbox", name="New password").fill("quite another password")
+    other.page.get_by_label("Password once more").fill("quite another one")
+    other.button("Set the password").click()
+    expect(other.page.get_by_role("alert")).to_contain_text("not the same")
+    other.page.get_by_label("Password once more").fill("quite another password")
+    other.button("Set the password").click()
+    expect(other.page.get_by_text("The password is set")).to_be_visible()
+
+    other.log_in("hedy@example.org", "quite another password")
+    other.row("@personal").wait_for()
+    web.page.reload()  # sessions of before have ended
+    expect(web.page.get_by_role("link", name="Log in").first).to_be_visible()
 
 
 def test_a_share_link_opens_without_an_account(

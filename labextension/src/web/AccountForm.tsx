@@ -44,7 +44,8 @@ export function AccountForm({ place, account, router, settings }: AccountFormPro
         return router.go({ kind: 'home' });
       case 'forgot-password':
         await account.forgot(email);
-        return setDone('If there is such an account, a link is on its way. It is good for one hour.');
+        return setDone('If there is such an account, a link is on its way by mail and good for one hour. ' +
+            'A subscriber that sends no mail tells its operator instead; he can give you a link.');
       case 'reset-password':
         await account.reset(place.token, password);
         return setDone('The password is set. You can log in with it now.');
