@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from playwright.sync_api import Browser, expect
 
+from tests.support.ports import free_ports
 from tests.support.processes import Network
-from tests.support.proxies import PREFIX, PROXIES, Place, Proxy, free_ports, running_proxy
+from tests.support.proxies import PREFIX, PROXIES, Place, Proxy, running_proxy
 from tests.support.webpage import BUILT, WebPage
 
 pytestmark = pytest.mark.slow

@@ -168,13 +168,6 @@ PROXIES = {
 }
 
 
-def free_ports(count: int) -> list[int]:
-    """Return different ports that nobody has."""
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
-        return [sock.getsockname()[1] for sock in sockets]
-
-
 @contextlib.contextmanager
 def running_proxy(proxy: Proxy, home: Path, place: Place, *, prefix: bool) -> Iterator[Path]:
     """Run a web server with its file of ``contrib/``, and give the certificate of its authority."""

@@ -20,6 +20,8 @@ from typing import Any
 
 import pytest
 
+from tests.support.ports import free_port, free_ports
+
 REPOSITORY = Path(__file__).parents[2]
 BINDER = REPOSITORY / "binder"
 
@@ -154,18 +156,13 @@ class Visitor:
 @pytest.fixture
 def demo_args() -> str:
     """Options of ports that are free: in a container nobody else has the usual ones, here somebody may."""
-    with contextlib.ExitStack() as stack:
-        probes = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(4)]
-        ports = [probe.getsockname()[1] for probe in probes]
     names = ("broker", "foo", "bar", "subscriber")
-    return " ".join(f"--{name}-port {port}" for name, port in zip(names, ports, strict=True))
+    return " ".join(f"--{name}-port {port}" for name, port in zip(names, free_ports(4), strict=True))
 
 
 @pytest.fixture
 def port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        found: int = probe.getsockname()[1]
-        return found
+    return free_port()
 
 
 def _fetch(url: str) -> Any:

@@ -11,6 +11,7 @@ import pytest
 from tornado.websocket import websocket_connect
 
 from tests.support.daemon import Daemon
+from tests.support.ports import closed_port
 
 FOO = {"name": "foo", "http": "localhost:8001"}
 
@@ -23,8 +24,8 @@ def taken():
 
 @pytest.fixture
 def closed():
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        return f"127.0.0.1:{sock.getsockname()[1]}"
+    with closed_port() as port:
+        yield f"127.0.0.1:{port}"
 
 
 def failure(daemon):

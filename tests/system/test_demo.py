@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import json
 import os
@@ -25,6 +24,7 @@ from caterva2 import Client
 from caterva2.config.schema import SubscriberConfig
 from caterva2.config.units import Address
 from caterva2.roles.subscriber.app import run as run_subscriber
+from tests.support.ports import free_port, free_ports
 from tests.support.serverthread import RoleThread
 from tests.support.tutorial import play
 
@@ -48,10 +48,7 @@ MUTE = "import signal\nsignal.pause()"
 
 @pytest.fixture
 def port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        free: int = probe.getsockname()[1]
-        return free
+    return free_port()
 
 
 @pytest.fixture
@@ -574,9 +571,7 @@ LAST_WORDS = "JupyterLab, with a tour to begin with:"
 
 @pytest.fixture
 def ports() -> list[int]:
-    with contextlib.ExitStack() as stack:
-        probes = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(5)]
-        return [probe.getsockname()[1] for probe in probes]
+    return free_ports(5)
 
 
 def _is_free(port: int) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ import pytest
 from caterva2.client.api import Client
 from caterva2.client.tree import Dataset
 from tests.support.daemon import REPOSITORY, Daemon
+from tests.support.ports import free_port
 from tests.support.processes import until
 
 SECRET = {"CATERVA2_SECRET": "correct horse battery staple"}
@@ -37,7 +37,7 @@ class Lab:
     def __init__(self, home: Path) -> None:
         self.home = home
         self.running = ExitStack()
-        self.addresses = {role: f"127.0.0.1:{_free_port()}" for role in ("broker", "publisher", "subscriber")}
+        self.addresses = {role: f"127.0.0.1:{free_port()}" for role in ("broker", "publisher", "subscriber")}
         (home / "foo").mkdir()
         blosc2.asarray(PUBLISHED, urlpath=str(home / "foo" / "a.b2nd"), chunks=(16, 16), blocks=(8, 8))
 
@@ -82,11 +82,6 @@ def lab(tmp_path: Path) -> Iterator[Lab]:
     with made.running:
         made.start()
         yield made
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        return int(sock.getsockname()[1])
 
 
 def _register(url: str, user: tuple[str, str]) -> None:

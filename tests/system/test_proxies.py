@@ -21,8 +21,9 @@ from tornado.httpclient import HTTPClientError, HTTPRequest
 from tornado.websocket import websocket_connect
 
 from tests.support.daemon import Daemon
+from tests.support.ports import free_ports
 from tests.support.processes import contents, until
-from tests.support.proxies import PREFIX, PROXIES, Place, Proxy, free_ports, running_proxy
+from tests.support.proxies import PREFIX, PROXIES, Place, Proxy, running_proxy
 from tests.support.webpage import BUILT, PASSWORD
 
 pytestmark = pytest.mark.slow

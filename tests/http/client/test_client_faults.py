@@ -40,6 +40,7 @@ from tests.support.fakesub import (
     cut_body,
     fail_with,
 )
+from tests.support.ports import closed_port
 from tests.support.serverthread import ServerThread
 
 LINE = np.arange(100_000)
@@ -129,10 +130,9 @@ async def test_unreachable_server_is_named_to_asynchronous_programs(unused_addre
 
 
 @pytest.fixture
-def unused_address() -> str:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    return f"http://127.0.0.1:{port}"
+def unused_address() -> Iterator[str]:
+    with closed_port() as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 def test_silent_server_times_out() -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from jupyter_client.blocking.client import BlockingKernelClient
-from jupyter_client.manager import start_new_kernel
+from jupyter_client.manager import KernelManager
 
 from tests.jupyter_ext.kernel.conftest import ADA, Lab
 from tests.support.accounts import PASSWORD
@@ -23,13 +24,19 @@ Execute = Callable[..., list[dict[str, Any]]]
 @pytest.fixture
 def kernel(handed: Lab) -> Iterator[BlockingKernelClient]:
     path = os.pathsep.join([str(REPOSITORY), str(REPOSITORY / "jupyter_ext")])
-    manager, client = start_new_kernel(
-        kernel_name="python3", startup_timeout=WAIT_S, env={**os.environ, "PYTHONPATH": path}
-    )
-    yield client
-    client.stop_channels()
-    manager.shutdown_kernel(now=True)
-    manager.cleanup_resources()
+    # Over sockets of the file system: ports that are chosen before they are bound may be taken by others.
+    with tempfile.TemporaryDirectory() as home:
+        manager = KernelManager(kernel_name="python3", transport="ipc", ip=f"{home}/k")
+        manager.start_kernel(env={**os.environ, "PYTHONPATH": path})
+        client = manager.blocking_client()
+        try:
+            client.start_channels()
+            client.wait_for_ready(timeout=WAIT_S)
+            yield client
+        finally:
+            client.stop_channels()
+            manager.shutdown_kernel(now=True)
+            manager.cleanup_resources()
 
 
 @pytest.fixture
